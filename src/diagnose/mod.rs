@@ -1,0 +1,8 @@
+//! Snapshots and a playbook become a judgement. Pure: no clock, no environment, no randomness,
+//! and the order in which targets are added never shows.
+
+mod diagnosis;
+
+pub use diagnosis::{
+    Counts, Coverage, Diagnosis, Finding, FleetSite, Hotspot, RunFacts, Status, Subject, TargetReport, Verdict,
+};

@@ -1,0 +1,9 @@
+//! One command asks every tokio-console endpoint of a fleet what it sees, and merges the answers
+//! into one report that ranks the spawn locations behind the trouble.
+//!
+//! The modules are the pipeline, in order; `ARCHITECTURE.md` draws it.
+
+pub mod diagnose;
+pub mod model;
+pub mod plan;
+pub mod playbook;

@@ -1,0 +1,3 @@
+//! The `fleetdiag` program.
+
+fn main() {}

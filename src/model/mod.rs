@@ -1,0 +1,25 @@
+//! The vocabulary every stage shares: plain data with its own invariants, and nothing else.
+//!
+//! Nothing here reads a file, a socket, the clock or the environment.
+
+mod anomaly;
+mod evidence;
+mod failure;
+mod host;
+mod location;
+mod resource;
+mod snapshot;
+mod target;
+mod task;
+mod time;
+
+pub use anomaly::{Anomaly, AnomalyKind};
+pub use evidence::{Ended, Frame, Observation, Outcome, Stream};
+pub use failure::{Failure, Reason, Stage};
+pub use host::{GroupName, HostName, InvalidName};
+pub use location::{Origin, SpawnLocation};
+pub use resource::{AsyncOp, Attribute, AttributeValue, Resource};
+pub use snapshot::{Histograms, ObservationWindow, Snapshot, TimeHistogram, Vintage};
+pub use target::{ContainerSelector, Endpoint, Route, Service, SshDestination, Target, TargetId};
+pub use task::{Sample, Site, SiteIndex, SpanId, Task, TaskKind, TaskState, TaskStats};
+pub use time::{Received, TargetTime};

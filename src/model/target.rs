@@ -1,0 +1,144 @@
+//! What is observed, and the way there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::HostName;
+
+/// Names one console endpoint of the fleet: the host, and the console's name where a host has several.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TargetId {
+    /// The host it is on.
+    pub host: HostName,
+    /// The console's name under `consoles:`, or the container where replicas became several targets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console: Option<String>,
+}
+
+impl fmt::Display for TargetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.console {
+            Some(console) => write!(f, "{}/{console}", self.host),
+            None => write!(f, "{}", self.host),
+        }
+    }
+}
+
+/// The label that says which program a target runs. Spawn locations are compared only within a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Service(pub String);
+
+/// One console endpoint on one host, fully resolved: nothing in it still asks for a default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Its name in every report.
+    pub id: TargetId,
+    /// Which program it runs; empty where nobody said.
+    #[serde(default)]
+    pub service: Service,
+    /// How its host is reached.
+    pub route: Route,
+    /// Where the console listens, as seen from that host.
+    pub endpoint: Endpoint,
+    /// Inventory variables that are not ours (region, version, env …), as text, for the diagnosis.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// How the host of a target is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Route {
+    /// Straight from this machine, without SSH.
+    Direct,
+    /// Through the system `ssh`.
+    Ssh(SshDestination),
+}
+
+/// What `ssh` is told beyond the user's own configuration. Targets with equal destinations share a session.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SshDestination {
+    /// The destination argument: `ansible_host` where given, else the host's own name.
+    pub host: HostName,
+    /// `ansible_user`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<HostName>,
+    /// `ansible_port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// `ansible_ssh_private_key_file`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_file: Option<PathBuf>,
+    /// `ansible_ssh_common_args` and `ansible_ssh_extra_args`, split into words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extra_args: Vec<String>,
+}
+
+/// Where a console listens, as seen from its host.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Endpoint {
+    /// A TCP port.
+    Tcp {
+        /// Address or name, without brackets.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// A console inside a container of the host's Docker or Podman engine.
+    Container {
+        /// Which container.
+        selector: ContainerSelector,
+        /// The port inside the container.
+        port: u16,
+    },
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Container { selector, port } => write!(f, "docker:{selector}:{port}"),
+        }
+    }
+}
+
+/// How a container is named.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ContainerSelector {
+    /// By name or (a prefix of) its id.
+    Name(String),
+    /// By label, `key` or `key=value`.
+    Label(String),
+    /// By compose service, optionally within one project.
+    Compose {
+        /// The compose project.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        project: Option<String>,
+        /// The compose service.
+        service: String,
+    },
+    /// By image, as given to `docker ps --filter ancestor=`.
+    Image(String),
+}
+
+impl fmt::Display for ContainerSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Label(label) => write!(f, "label={label}"),
+            Self::Compose { project: Some(project), service } => write!(f, "compose={project}/{service}"),
+            Self::Compose { project: None, service } => write!(f, "compose={service}"),
+            Self::Image(image) => write!(f, "image={image}"),
+        }
+    }
+}

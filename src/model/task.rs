@@ -1,0 +1,229 @@
+//! Tasks, what they are grouped by, and what was measured of them.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{SpawnLocation, TargetTime};
+
+/// The console's id of a task, resource or async op: a tracing span id.
+///
+/// Reused by the target within minutes on busy programs, so it identifies nothing without `created_at`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SpanId(pub u64);
+
+/// How a task was started: the span field `kind`, never the wire enum (which always says SPAWN).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskKind {
+    /// `tokio::spawn`.
+    Task,
+    /// `spawn_local`.
+    Local,
+    /// `Runtime::block_on`.
+    BlockOn,
+    /// `spawn_blocking`, and tokio's own worker threads.
+    Blocking,
+    /// Something newer than this program, or absent.
+    Other(String),
+}
+
+impl TaskKind {
+    /// The kinds for which tokio-console's lints on polling and waking do not apply.
+    #[must_use]
+    pub fn is_blocking(&self) -> bool {
+        matches!(self, Self::BlockOn | Self::Blocking)
+    }
+
+    /// The field's value as tokio writes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Task => "task",
+            Self::Local => "local",
+            Self::BlockOn => "block_on",
+            Self::Blocking => "blocking",
+            Self::Other(kind) => kind,
+        }
+    }
+}
+
+/// What tasks are grouped by within one service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Site {
+    /// Where the tasks were spawned; absent when the target sent none.
+    pub location: Option<SpawnLocation>,
+    /// How they were started.
+    pub kind: TaskKind,
+    /// The closure's type name (blocking tasks only).
+    pub fn_name: Option<String>,
+    /// The task name with every run of digits folded to `#`, so `conn-17` and `conn-18` are one.
+    pub name: Option<String>,
+}
+
+/// Index into [`Snapshot::sites`](super::Snapshot::sites).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SiteIndex(pub u32);
+
+/// A task's counters and times at one moment, all from its last statistics message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskStats {
+    /// When it completed or was cancelled.
+    pub dropped_at: Option<TargetTime>,
+    /// Wakes, including self wakes and wakes that consumed the waker.
+    pub wakes: u64,
+    /// Wakes by the task itself, while it was polled.
+    pub self_wakes: u64,
+    /// Times its waker was cloned.
+    pub waker_clones: u64,
+    /// Times a waker was dropped, including by a wake that consumed it.
+    pub waker_drops: u64,
+    /// Its last wake.
+    pub last_wake: Option<TargetTime>,
+    /// Time between being woken and being polled, finished episodes only.
+    pub scheduled_time: Duration,
+    /// Times it was polled.
+    pub polls: u64,
+    /// Start of its first poll.
+    pub first_poll: Option<TargetTime>,
+    /// Start of its last poll.
+    pub last_poll_started: Option<TargetTime>,
+    /// End of its last finished poll.
+    pub last_poll_ended: Option<TargetTime>,
+    /// Time inside polls, finished polls only.
+    pub busy_time: Duration,
+}
+
+/// tokio-console's task states, with *never polled* told apart from idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskState {
+    /// Inside a poll.
+    Running,
+    /// Woken and waiting to be polled.
+    Scheduled,
+    /// Waiting to be woken.
+    Idle,
+    /// Spawned and never polled yet.
+    NeverPolled,
+    /// Completed or cancelled.
+    Done,
+}
+
+/// Statistics with the moment at which they were true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// The target's clock when the sample was taken.
+    pub at: TargetTime,
+    /// What was measured.
+    pub stats: TaskStats,
+}
+
+/// One task as it was seen during the window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// Its span id; with `created_at`, its identity.
+    pub id: SpanId,
+    /// When it was spawned.
+    pub created_at: TargetTime,
+    /// Where it belongs.
+    pub site: SiteIndex,
+    /// tokio's own task id (the number tokio-console shows), where known.
+    pub task_id: Option<u64>,
+    /// Its name, verbatim and hostile: an index into [`Snapshot::names`](super::Snapshot::names).
+    pub name: Option<u32>,
+    /// Size of its future, in bytes (tokio ≥ 1.41).
+    pub size_bytes: Option<u64>,
+    /// Size before tokio boxed it, in bytes; present only when it differs.
+    pub original_size_bytes: Option<u64>,
+    /// The first statistics seen in this window.
+    pub first: Sample,
+    /// The last statistics, valid at the end of the window.
+    pub last: Sample,
+}
+
+impl Sample {
+    /// Inside a poll at the moment of the sample.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.stats.dropped_at.is_none() && self.stats.last_poll_started > self.stats.last_poll_ended
+    }
+
+    /// Woken since its last poll began.
+    #[must_use]
+    pub fn is_woken(&self) -> bool {
+        self.stats.last_wake > self.stats.last_poll_started
+    }
+
+    /// The state, by tokio-console's precedence.
+    #[must_use]
+    pub fn state(&self) -> TaskState {
+        if self.stats.dropped_at.is_some() {
+            TaskState::Done
+        } else if self.is_running() {
+            TaskState::Running
+        } else if self.is_woken() {
+            TaskState::Scheduled
+        } else if self.stats.polls == 0 {
+            TaskState::NeverPolled
+        } else {
+            TaskState::Idle
+        }
+    }
+
+    /// Age of the poll that is running; zero when none is.
+    #[must_use]
+    pub fn current_poll(&self) -> Duration {
+        match self.stats.last_poll_started {
+            Some(started) if self.is_running() => self.at.since(started),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Time inside polls, the running one included.
+    #[must_use]
+    pub fn busy(&self) -> Duration {
+        self.stats.busy_time.saturating_add(self.current_poll())
+    }
+
+    /// Time woken and not yet polled, the present episode included.
+    #[must_use]
+    pub fn scheduled(&self) -> Duration {
+        let waiting = match self.stats.last_wake {
+            Some(wake) if self.state() == TaskState::Scheduled => self.at.since(wake),
+            _ => Duration::ZERO,
+        };
+        self.stats.scheduled_time.saturating_add(waiting)
+    }
+
+    /// Wakers alive: clones not yet dropped.
+    #[must_use]
+    pub fn waker_count(&self) -> u64 {
+        self.stats.waker_clones.saturating_sub(self.stats.waker_drops)
+    }
+
+    /// Share of wakes by the task itself in whole percent, rounded down as tokio-console does; at most 100.
+    #[must_use]
+    pub fn self_wake_percent(&self) -> u64 {
+        if self.stats.wakes == 0 {
+            return 0;
+        }
+        let percent = u128::from(self.stats.self_wakes) * 100 / u128::from(self.stats.wakes);
+        u64::try_from(percent.min(100)).unwrap_or(100)
+    }
+
+    /// Polled never, or woken since its last poll began: tokio-console's "awakened".
+    #[must_use]
+    pub fn is_awakened(&self) -> bool {
+        self.stats.polls == 0 || self.is_woken()
+    }
+}
+
+impl Task {
+    /// Time from spawn to completion, or to the last sample.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        self.last.stats.dropped_at.unwrap_or(self.last.at).since(self.created_at)
+    }
+}
