@@ -3,6 +3,7 @@
 //!
 //! The modules are the pipeline, in order; `ARCHITECTURE.md` draws it.
 
+pub mod capture;
 pub mod diagnose;
 pub mod model;
 pub mod plan;
