@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use zip::write::SimpleFileOptions;
+use zip::write::{PreparedZipFile, SimpleFileOptions};
 use zip::{CompressionMethod, ZipWriter};
 
 use super::{
@@ -128,11 +128,11 @@ impl Writer {
         Ok(path)
     }
 
+    /// Adds a whole entry at once and closes it, so that a killed run leaves it, and what is before it, readable.
     fn json(&mut self, entry: &str, value: &impl serde::Serialize) -> io::Result<()> {
-        self.zip.start_file(entry, options())?;
-        serde_json::to_writer_pretty(&mut self.zip, value)?;
-        self.zip.write_all(b"\n")?;
-        // What is complete reaches the disk, so that a killed run leaves it readable.
+        let mut text = serde_json::to_vec_pretty(value)?;
+        text.push(b'\n');
+        self.zip.add_prepared_file(PreparedZipFile::from_data(entry, options(), &text)?)?;
         self.zip.flush()
     }
 }
