@@ -14,6 +14,7 @@
 mod merge;
 mod read;
 mod record;
+mod redact;
 mod store;
 mod write;
 
@@ -26,6 +27,7 @@ use crate::model::{Outcome, Target};
 
 pub use merge::{MergeError, merge};
 pub use read::{Capture, Frames, Limits};
+pub use redact::redact;
 pub use store::{Store, StoreError};
 pub use write::{Spool, Writer};
 

@@ -1,0 +1,10 @@
+//! What a person types, and sees while waiting.
+
+mod args;
+mod progress;
+
+pub use args::{
+    AnalyzeArgs, Cli, CollectArgs, ColorChoice, Command, CompletionsArgs, DemoArgs, JudgeArgs, MergeArgs, OutputSpec, ReportArgs, SelectArgs,
+    SnapshotArgs,
+};
+pub use progress::Display;

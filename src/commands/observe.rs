@@ -1,0 +1,66 @@
+//! From a plan to a capture on disk: the part of a command that touches the network.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::store::store;
+use crate::capture::{self, Capture, End, Limits, Run, Writer};
+use crate::cli::{CollectArgs, Display};
+use crate::collect::collect;
+use crate::plan::Plan;
+
+/// A finished collection: the capture, and where it stays.
+pub(super) struct Collected {
+    pub capture: Capture,
+    /// Removes an unsaved capture when it is dropped.
+    _unsaved: Option<tempfile::TempDir>,
+}
+
+/// Observes every target of `plan`, with progress on stderr, into a capture.
+///
+/// Judging always reads that capture, so a live report and one made of the saved file cannot differ.
+pub(super) fn observe(plan: &Plan, patterns: &[String], args: &CollectArgs, quiet: bool) -> anyhow::Result<Collected> {
+    let run = Run {
+        started: jiff::Timestamp::now(),
+        collected_by: env!("CARGO_PKG_VERSION").to_owned(),
+        patterns: patterns.to_vec(),
+        window: plan.budget.window,
+        targets: plan.targets.clone(),
+    };
+    let (path, unsaved) = destination(&run, args)?;
+    let mut writer = Writer::create(&path, &run)?;
+    let display = Display::new(plan.targets.iter().map(|target| target.id.to_string()).collect(), quiet);
+    let summary = collect(plan, &mut writer, &|event| display.show(&event));
+    display.clear();
+    let summary = summary.context("collecting failed")?;
+    let path = writer.finish(End { interrupted: summary.interrupted })?;
+    if unsaved.is_none() && args.save.is_none() {
+        store()?.prune()?;
+    }
+    let capture = Capture::open(&path, limits(plan))?;
+    Ok(Collected { capture, _unsaved: unsaved })
+}
+
+fn destination(run: &Run, args: &CollectArgs) -> anyhow::Result<(PathBuf, Option<tempfile::TempDir>)> {
+    if let Some(path) = &args.save {
+        return Ok((path.clone(), None));
+    }
+    if args.no_save {
+        let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
+        return Ok((directory.path().join("unsaved.fdcap"), Some(directory)));
+    }
+    Ok((store()?.new_path(&run.patterns.join("-"), run.started)?, None))
+}
+
+/// What was collected under the plan's bounds is read under the same.
+fn limits(plan: &Plan) -> Limits {
+    let message_bytes = (plan.budget.max_message_bytes as u64).saturating_add(1 << 10);
+    Limits {
+        message_bytes,
+        target_bytes: plan.budget.max_target_bytes.saturating_add(message_bytes),
+        targets: usize::MAX,
+        ..Limits::default()
+    }
+}
