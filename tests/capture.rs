@@ -1,5 +1,7 @@
 //! Captures as files: what is written is read, whatever happens to the file in between.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
