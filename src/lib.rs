@@ -7,5 +7,5 @@ pub mod capture;
 pub mod decode;
 pub mod diagnose;
 pub mod model;
-pub mod plan;
 pub mod playbook;
+pub mod source;

@@ -37,15 +37,15 @@ fn validate(name: &str) -> Result<(), InvalidName> {
     if name.len() > MAX_NAME_BYTES {
         return Err(InvalidName::TooLong(name.len()));
     }
+    if name.starts_with('-') {
+        return Err(InvalidName::LeadingDash(name.escape_debug().to_string()));
+    }
     let allowed = |c: char| c.is_alphanumeric() || ".-_:%@+".contains(c);
     if let Some(bad) = name.chars().find(|&c| !allowed(c)) {
         return Err(InvalidName::Forbidden {
             name: name.escape_debug().to_string(),
             character: format!("`{}`", bad.escape_debug()),
         });
-    }
-    if name.starts_with('-') {
-        return Err(InvalidName::LeadingDash(name.to_owned()));
     }
     Ok(())
 }
