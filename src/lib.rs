@@ -5,7 +5,6 @@
 
 pub mod capture;
 pub mod decode;
-pub mod diagnose;
 pub mod model;
 pub mod playbook;
 pub mod source;

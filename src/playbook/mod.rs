@@ -1,5 +1,45 @@
 //! Rules as data: which detectors run, with which thresholds, and what their findings mean.
 
+mod load;
 mod rule;
 
-pub use rule::{Confidence, RuleId, Severity};
+use std::path::Path;
+
+pub use load::load;
+pub use rule::{Confidence, Detector, Rule, RuleId, Severity};
+
+/// The format's version.
+const API_VERSION: &str = "fleetdiag/v1";
+
+/// What a playbook file says it is.
+const KIND: &str = "Playbook";
+
+/// The playbooks that come with the program: where they stand in the repository, and their text.
+const BUILT_IN: &[(&str, &str)] =
+    &[("playbooks/tokio-console.yaml", include_str!("../../playbooks/tokio-console.yaml"))];
+
+/// Rules under a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Playbook {
+    /// Its name.
+    pub name: String,
+    /// Its rules, in the order of the file.
+    pub rules: Vec<Rule>,
+}
+
+/// All rules that come with the program.
+///
+/// # Panics
+/// When a built-in playbook does not load, which a test rules out.
+#[must_use]
+#[allow(clippy::panic)]
+pub fn built_in() -> Playbook {
+    let load = |(path, text): &(&str, &str)| {
+        load(Path::new(path), text).unwrap_or_else(|complaints| panic!("a built-in playbook is wrong: {complaints}"))
+    };
+    let playbooks: Vec<_> = BUILT_IN.iter().map(load).collect();
+    Playbook {
+        name: playbooks.iter().map(|playbook| playbook.name.as_str()).collect::<Vec<_>>().join(" "),
+        rules: playbooks.into_iter().flat_map(|playbook| playbook.rules).collect(),
+    }
+}

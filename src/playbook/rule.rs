@@ -1,6 +1,7 @@
 //! The words of a rule.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -61,4 +62,51 @@ impl fmt::Display for RuleId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
     }
+}
+
+/// What classifies a task, with its thresholds. Native code; the definitions are tokio-console's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detector {
+    /// More than this share of wakes is by the task itself.
+    SelfWakes {
+        /// In whole percent; more than that, not as much.
+        self_wake_percent: u64,
+    },
+    /// Alive, not running, not woken, and no waker left.
+    LostWaker,
+    /// Inside its first poll for at least this long.
+    NeverYielded {
+        /// Time inside polls.
+        busy: Duration,
+    },
+    /// Tokio boxed the future.
+    AutoBoxedFuture,
+    /// At least this large.
+    LargeFuture {
+        /// In bytes.
+        size_bytes: u64,
+    },
+}
+
+/// A rule: what is detected, and what to say and do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Its stable id.
+    pub id: RuleId,
+    /// Its short name.
+    pub name: String,
+    /// What it looks for.
+    pub detector: Detector,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong, in a few words, after the number of tasks.
+    pub title: String,
+    /// Why it matters.
+    pub why: String,
+    /// What to do.
+    pub remedy: String,
+    /// What to look at next.
+    pub next_checks: Vec<String>,
+    /// Where to read more.
+    pub reference: Option<String>,
 }
