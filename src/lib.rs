@@ -5,6 +5,8 @@
 
 pub mod capture;
 pub mod decode;
+pub mod inventory;
 pub mod model;
+pub mod plan;
 pub mod playbook;
 pub mod source;

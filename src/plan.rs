@@ -1,9 +1,11 @@
 //! Inventory, patterns and settings resolved into what will be done. After this nothing asks for a default.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::model::Target;
+use crate::inventory::{ConsoleSetting, DEFAULT_PORT, Inventory, Pattern, PatternError, Transport, Vars};
+use crate::model::{Endpoint, HostName, InvalidName, Route, Service, SshDestination, Target, TargetId};
 
 /// What a run will do: which targets, how they are reached, and within which bounds.
 #[derive(Clone, Debug)]
@@ -85,5 +87,244 @@ impl Default for Budget {
             max_details: 16,
             max_catch_up_calls: 500,
         }
+    }
+}
+
+/// Which hosts of an inventory.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Their union is selected.
+    pub patterns: Vec<Pattern>,
+    /// Each keeps only what it selects too.
+    pub limit: Vec<Pattern>,
+    /// None of these.
+    pub exclude: Vec<Pattern>,
+    /// Only so many, spread evenly over the selected.
+    pub pick: Option<usize>,
+    /// Only this part, as index (from 0) and number of parts, by a stable hash of the host's name.
+    pub shard: Option<(u32, u32)>,
+}
+
+/// Why there is no plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Nothing was asked for.
+    #[error("which hosts? Name some, or `all`{}", if groups.is_empty() { String::new() } else { format!("; groups: {groups}") })]
+    NoPattern {
+        /// The groups that there are.
+        groups: String,
+    },
+    /// A pattern is wrong or selects nothing.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// Without an inventory, a pattern must be a plain name.
+    #[error("`{0}` needs an inventory (`-i`); without one, hosts are named as in your ssh config")]
+    NeedsInventory(String),
+    /// Without an inventory, a name must be one.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// All patterns together select no host.
+    #[error("no host is left after `--limit`, `--exclude`, `--pick` and `--shard`")]
+    NothingLeft,
+}
+
+/// Resolves hosts and settings into targets. Without an inventory, every name is an alias of the user's ssh config.
+///
+/// # Errors
+/// When nothing, or nothing that exists, is selected.
+pub fn plan(
+    inventory: Option<&Inventory>,
+    selection: &Selection,
+    budget: Budget,
+    ssh: SshSettings,
+) -> Result<Plan, PlanError> {
+    let aliases;
+    let inventory = match inventory {
+        Some(inventory) => inventory,
+        None => {
+            aliases = from_aliases(selection)?;
+            &aliases
+        }
+    };
+    let hosts = select(inventory, selection)?;
+    let mut targets: Vec<_> = hosts.into_iter().flat_map(|host| targets(host, &inventory.vars(host))).collect();
+    targets.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(Plan { targets, budget, ssh })
+}
+
+fn from_aliases(selection: &Selection) -> Result<Inventory, PlanError> {
+    let mut inventory = Inventory::default();
+    for pattern in &selection.patterns {
+        let plain = pattern.plain_names().filter(|names| !names.contains(&"all"));
+        for name in plain.ok_or_else(|| PlanError::NeedsInventory(pattern.to_string()))? {
+            inventory.add_host(name.parse()?);
+        }
+    }
+    Ok(inventory)
+}
+
+fn select<'a>(inventory: &'a Inventory, selection: &Selection) -> Result<Vec<&'a HostName>, PlanError> {
+    if selection.patterns.is_empty() {
+        let groups: Vec<_> = inventory.groups().map(|group| group.as_str()).collect();
+        return Err(PlanError::NoPattern { groups: groups.join(", ") });
+    }
+    let mut selected = BTreeSet::new();
+    for pattern in &selection.patterns {
+        selected.extend(pattern.select(inventory)?);
+    }
+    for pattern in &selection.limit {
+        let kept = pattern.select(inventory)?;
+        selected.retain(|host| kept.contains(host));
+    }
+    for pattern in &selection.exclude {
+        let left_out = pattern.select(inventory)?;
+        selected.retain(|host| !left_out.contains(host));
+    }
+    if let Some((index, of)) = selection.shard {
+        selected.retain(|host| shard(host, of) == index);
+    }
+    let selected: Vec<_> = selected.into_iter().collect();
+    let picked = match selection.pick {
+        Some(pick) if pick < selected.len() => (0..pick).map(|at| selected[at * selected.len() / pick]).collect(),
+        _ => selected,
+    };
+    // An empty shard of a small fleet is no mistake of whoever asked for it.
+    if picked.is_empty() && selection.shard.is_none() { Err(PlanError::NothingLeft) } else { Ok(picked) }
+}
+
+/// The part that a host belongs to: FNV-1a of its name, 64 bits, modulo the number of parts. Never changes.
+fn shard(host: &HostName, of: u32) -> u32 {
+    let hash = host
+        .as_str()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    u32::try_from(hash % u64::from(of.max(1))).unwrap_or(0)
+}
+
+fn targets(host: &HostName, vars: &Vars) -> Vec<Target> {
+    let direct = vars.transport == Some(Transport::Direct);
+    let address = vars.ansible_host.as_ref().unwrap_or(host);
+    let route = if direct { Route::Direct } else { Route::Ssh(destination(address, vars)) };
+    let endpoint = |setting: &ConsoleSetting| match setting {
+        ConsoleSetting::Endpoint(endpoint) => endpoint.clone(),
+        ConsoleSetting::Port(port) => {
+            let host = if direct { address.to_string() } else { "127.0.0.1".to_owned() };
+            Endpoint::Tcp { host, port: *port }
+        }
+    };
+    let target = |console: Option<&String>, service: Option<&String>, setting: &ConsoleSetting| Target {
+        id: TargetId { host: host.clone(), console: console.cloned() },
+        service: Service(service.or(vars.service.as_ref()).cloned().unwrap_or_default()),
+        route: route.clone(),
+        endpoint: endpoint(setting),
+        attributes: vars.attributes.clone(),
+    };
+    match &vars.consoles {
+        Some(consoles) => consoles
+            .iter()
+            .map(|(name, console)| target(Some(name), console.service.as_ref(), &console.setting))
+            .collect(),
+        None => vec![target(None, None, vars.console.as_ref().unwrap_or(&ConsoleSetting::Port(DEFAULT_PORT)))],
+    }
+}
+
+fn destination(address: &HostName, vars: &Vars) -> SshDestination {
+    let words = [&vars.common_args, &vars.extra_args];
+    SshDestination {
+        host: address.clone(),
+        user: vars.ansible_user.clone(),
+        port: vars.ansible_port,
+        identity_file: vars.private_key_file.clone(),
+        extra_args: words.into_iter().flatten().flatten().cloned().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Budget, Plan, PlanError, Selection, SshSettings, plan, shard};
+    use crate::inventory::{Inventory, Pattern};
+    use crate::model::Route;
+
+    fn patterns(texts: &[&str]) -> Vec<Pattern> {
+        texts.iter().map(|text| Pattern::parse(text).unwrap()).collect()
+    }
+
+    fn planned(inventory: Option<&Inventory>, selection: &Selection) -> Result<Plan, PlanError> {
+        plan(inventory, selection, Budget::default(), SshSettings::default())
+    }
+
+    fn ids(plan: &Plan) -> Vec<String> {
+        plan.targets.iter().map(|target| target.id.to_string()).collect()
+    }
+
+    fn fleet() -> Inventory {
+        let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+        let text = "
+web:
+  hosts: {'web[1:6]': {}, web7: {transport: direct, ansible_host: 10.0.0.7}}
+  vars: {console: 6670, ansible_user: deploy}
+db:
+  hosts: {db1: {consoles: {api: 7000, jobs: {console: '10.1.1.1:7001', service: jobs}}, service: db, region: eu}}
+";
+        std::fs::write(file.path(), text).unwrap();
+        let mut inventory = Inventory::default();
+        inventory.add(file.path().to_str().unwrap()).unwrap();
+        inventory
+    }
+
+    #[test]
+    fn without_an_inventory_names_are_ssh_aliases() {
+        let plan =
+            planned(None, &Selection { patterns: patterns(&["relay-2", "communities"]), ..Selection::default() })
+                .unwrap();
+        assert_eq!(ids(&plan), ["communities", "relay-2"]);
+        assert_eq!(plan.targets[1].endpoint.to_string(), "127.0.0.1:6669");
+        assert!(matches!(&plan.targets[1].route, Route::Ssh(destination) if destination.host.as_str() == "relay-2"));
+        for needs in ["web*", "all", "a:!b"] {
+            let refused =
+                planned(None, &Selection { patterns: patterns(&[needs]), ..Selection::default() }).unwrap_err();
+            assert_eq!(refused, PlanError::NeedsInventory(needs.into()));
+        }
+    }
+
+    #[test]
+    fn settings_become_routes_and_endpoints() {
+        let fleet = fleet();
+        let plan = planned(Some(&fleet), &Selection { patterns: patterns(&["all"]), ..Selection::default() }).unwrap();
+        let target = |id: &str| plan.targets.iter().find(|target| target.id.to_string() == id).unwrap();
+        assert_eq!(target("web1").endpoint.to_string(), "127.0.0.1:6670");
+        assert!(matches!(&target("web1").route, Route::Ssh(ssh) if ssh.user.as_ref().unwrap().as_str() == "deploy"));
+        assert_eq!(
+            (target("web7").endpoint.to_string(), &target("web7").route),
+            ("10.0.0.7:6670".into(), &Route::Direct)
+        );
+        assert_eq!((target("db1/api").service.0.as_str(), target("db1/jobs").service.0.as_str()), ("db", "jobs"));
+        assert_eq!(target("db1/api").attributes["region"], "eu");
+        assert_eq!(target("db1/api").route, target("db1/jobs").route, "they share a session");
+    }
+
+    #[test]
+    fn selections_narrow() {
+        let fleet = fleet();
+        let some = |change: &dyn Fn(&mut Selection)| {
+            let mut selection = Selection { patterns: patterns(&["web"]), ..Selection::default() };
+            change(&mut selection);
+            planned(Some(&fleet), &selection).map(|plan| ids(&plan))
+        };
+        assert_eq!(some(&|s| s.limit = patterns(&["web1,web2,db1"])).unwrap(), ["web1", "web2"]);
+        assert_eq!(some(&|s| s.exclude = patterns(&["web[1:6]"])).unwrap(), ["web1"], "a subscript counts hosts");
+        assert_eq!(some(&|s| s.pick = Some(2)).unwrap(), ["web1", "web4"]);
+        assert_eq!(some(&|s| s.limit = patterns(&["db"])), Err(PlanError::NothingLeft));
+        assert_eq!(some(&|s| s.patterns.clear()), Err(PlanError::NoPattern { groups: "db, web".into() }));
+        let mut parts: Vec<_> = (0..3).flat_map(|index| some(&|s| s.shard = Some((index, 3))).unwrap()).collect();
+        parts.sort();
+        assert_eq!(parts, some(&|_| {}).unwrap(), "every host is in exactly one shard");
+    }
+
+    #[test]
+    fn shards_never_move() {
+        let shards: Vec<_> =
+            ["relay-1", "relay-2", "db"].iter().map(|host| shard(&host.parse().unwrap(), 1000)).collect();
+        assert_eq!(shards, [524, 157, 371]);
     }
 }
