@@ -4,6 +4,7 @@
 //! The modules are the pipeline, in order; `ARCHITECTURE.md` draws it.
 
 pub mod capture;
+pub mod collect;
 pub mod decode;
 pub mod inventory;
 pub mod model;

@@ -1,0 +1,309 @@
+//! One ssh master per server: started, judged and ended by us; spoken to through the `openssh` crate.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use openssh::{ForwardType, Session, Socket};
+use rustix::process::Signal;
+use tokio::io::AsyncReadExt;
+use tokio::process::{ChildStderr, Command};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::child::Group;
+use super::classify;
+use crate::model::{Endpoint, Failure, Reason, SshDestination, Stage};
+use crate::plan::{Budget, SshSettings};
+
+/// How much of what `ssh` prints is kept.
+const MAX_STDERR: usize = 16 << 10;
+
+/// `ssh` prints this at `LogLevel VERBOSE` as soon as it is authenticated.
+const AUTHENTICATED: &str = "Authenticated to ";
+
+/// The control socket follows authentication at once; there is no message to wait for.
+const SOCKET_POLL: Duration = Duration::from_millis(5);
+
+/// How long a master may take to leave by itself.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// How long the reason may come after a connection broke.
+const REASON_DELAY: Duration = Duration::from_millis(500);
+
+/// What we always ask of `ssh`. Keys, users, ports, crypto and host-key policy stay the user's.
+const OPTIONS: &[&str] = &[
+    "BatchMode=yes",
+    "ControlPersist=no",
+    "LogLevel=VERBOSE",
+    "ServerAliveInterval=5",
+    "ServerAliveCountMax=2",
+    "ClearAllForwardings=yes",
+    "PermitLocalCommand=no",
+    "ForwardAgent=no",
+    "ForwardX11=no",
+    "UpdateHostKeys=no",
+    "EscapeChar=none",
+    "RemoteCommand=none",
+];
+
+/// An authenticated session. Dropping it kills its processes; [`Master::close`] lets them leave in order.
+pub(super) struct Master {
+    group: Group,
+    session: Session,
+    stderr: Stderr,
+    control: PathBuf,
+    /// Held while a channel opens, so that a refusal on stderr belongs to the one who holds it.
+    pub(super) opening: tokio::sync::Mutex<()>,
+}
+
+impl Master {
+    /// Starts `ssh` and waits until it is authenticated and takes requests.
+    ///
+    /// # Errors
+    /// Why it is not, within `budget.authenticate`.
+    pub(super) async fn open(
+        destination: &SshDestination,
+        settings: &SshSettings,
+        budget: &Budget,
+        control: PathBuf,
+    ) -> Result<Self, Failure> {
+        let deadline = Instant::now() + budget.authenticate.max(budget.connect);
+        let mut command = Command::new("ssh");
+        command
+            .args(arguments(destination, settings, budget, &control))
+            .env("LC_ALL", "C")
+            .env("SSH_ASKPASS_REQUIRE", "never")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut group = Group::spawn(command).map_err(spawn_failure)?;
+        let mut stderr = Stderr::drain(group.child().stderr.take());
+        tokio::select! {
+            biased;
+            found = timeout_at(deadline, stderr.wait_for(0, |text| text.contains(AUTHENTICATED))) => match found {
+                Ok(true) => {}
+                Ok(false) => return Err(classify::session(&stderr.text_from(0))),
+                Err(_) => return Err(stalled(&stderr)),
+            },
+        }
+        let session = loop {
+            if control.exists() {
+                let session = Session::resume_mux(control.clone().into_boxed_path(), None);
+                if session.check().await.is_ok() {
+                    break session;
+                }
+            }
+            if stderr.has_ended() {
+                return Err(Failure::new(Reason::SessionLost, classify::last_line(&stderr.text_from(0))));
+            }
+            if Instant::now() >= deadline {
+                return Err(stalled(&stderr));
+            }
+            sleep(SOCKET_POLL).await;
+        };
+        Ok(Self { group, session, stderr, control, opening: tokio::sync::Mutex::new(()) })
+    }
+
+    /// Has `ssh` forward connections on the unix socket `local` to `endpoint`, as seen from the server.
+    ///
+    /// # Errors
+    /// When `ssh` refuses. That nothing listens there shows only when somebody connects.
+    pub(super) async fn forward(&self, local: &Path, endpoint: &Endpoint) -> Result<(), Failure> {
+        let remote = match endpoint {
+            Endpoint::Tcp { host, port } => Socket::TcpSocket { host: host.into(), port: *port },
+            Endpoint::Unix(path) => Socket::UnixSocket { path: path.into() },
+            Endpoint::Container { .. } => {
+                return Err(Failure::new(
+                    Reason::ContainerUnreachable,
+                    "containers are not looked up yet; publish the console's port and give that",
+                ));
+            }
+        };
+        let local = Socket::UnixSocket { path: local.into() };
+        self.session.request_port_forward(ForwardType::Local, local, remote).await.map_err(|error| {
+            // The crate's own text is general; its causes say what `ssh` answered.
+            let causes: Vec<_> = std::iter::successors(std::error::Error::source(&error), |error| error.source())
+                .map(ToString::to_string)
+                .collect();
+            Failure::new(Reason::ForwardingProhibited, classify::detail(&causes.join(": ")))
+        })
+    }
+
+    /// A mark in what `ssh` prints, for [`Master::refusal_since`].
+    pub(super) fn mark(&self) -> usize {
+        self.stderr.end()
+    }
+
+    /// Why a channel that was opened after `mark` has failed, where `ssh` says so.
+    pub(super) async fn refusal_since(&self, mark: usize) -> Option<Failure> {
+        let mut stderr = self.stderr.clone();
+        // Without a reason in time there is none: the endpoint itself has closed the connection.
+        let _ = timeout(REASON_DELAY, stderr.wait_for(mark, |text| classify::channel(text).is_some())).await;
+        classify::channel(&stderr.text_from(mark))
+    }
+
+    /// Why the session ended, if it did.
+    pub(super) fn lost(&self) -> Option<Failure> {
+        self.stderr
+            .has_ended()
+            .then(|| Failure::new(Reason::SessionLost, classify::last_line(&self.stderr.text_from(0))))
+    }
+
+    /// Ends the session: politely, then by force, and waits until it is gone.
+    pub(super) async fn close(mut self) {
+        self.group.signal(Signal::TERM);
+        if timeout(GRACE, self.group.child().wait()).await.is_err() {
+            self.group.signal(Signal::KILL);
+            // Killed processes are gone, as far as we can see to it.
+            let _ = timeout(GRACE, self.group.child().wait()).await;
+        }
+        let _ = std::fs::remove_file(&self.control);
+    }
+}
+
+fn arguments(destination: &SshDestination, settings: &SshSettings, budget: &Budget, control: &Path) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = Vec::new();
+    if let Some(config) = &settings.config {
+        arguments.extend(["-F".into(), config.into()]);
+    }
+    arguments.extend(["-M".into(), "-N".into(), "-T".into(), "-S".into(), control.into()]);
+    let mut option = |text: OsString| arguments.extend(["-o".into(), text]);
+    OPTIONS.iter().for_each(|text| option(text.into()));
+    option(format!("ConnectTimeout={}", budget.connect.as_secs_f64().ceil().max(1.0)).into());
+    settings.options.iter().for_each(|text| option(text.into()));
+    if let Some(user) = &destination.user {
+        option(format!("User={user}").into());
+    }
+    if let Some(port) = destination.port {
+        option(format!("Port={port}").into());
+    }
+    if let Some(file) = &destination.identity_file {
+        // Quoted, since `ssh` splits the value at spaces.
+        option(format!("IdentityFile=\"{}\"", file.display()).into());
+    }
+    arguments.extend(destination.extra_args.iter().map(OsString::from));
+    arguments.extend(["--".into(), destination.host.as_str().into()]);
+    arguments
+}
+
+fn spawn_failure(error: std::io::Error) -> Failure {
+    let reason = if error.kind() == std::io::ErrorKind::NotFound { Reason::SshMissing } else { Reason::LocalLimit };
+    Failure::new(reason, error.to_string())
+}
+
+/// `ssh` has said nothing final in time. The banner has its own deadline inside `ssh`, so this is later.
+fn stalled(stderr: &Stderr) -> Failure {
+    Failure::new(Reason::AuthenticationStalled, classify::last_line(&stderr.text_from(0))).at(Stage::Authenticate)
+}
+
+/// What `ssh` prints: always drained, the last part kept.
+#[derive(Clone)]
+struct Stderr {
+    tail: Arc<Mutex<Tail>>,
+    changed: watch::Receiver<()>,
+}
+
+#[derive(Default)]
+struct Tail {
+    text: String,
+    /// Bytes that were dropped before `text`.
+    dropped: usize,
+}
+
+impl Stderr {
+    fn drain(stderr: Option<ChildStderr>) -> Self {
+        let tail: Arc<Mutex<Tail>> = Arc::default();
+        let (announce, changed) = watch::channel(());
+        let kept = Arc::clone(&tail);
+        if let Some(mut stderr) = stderr {
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                while let Ok(read @ 1..) = stderr.read(&mut buffer).await {
+                    kept.lock().unwrap_or_else(PoisonError::into_inner).push(&buffer[..read]);
+                    announce.send_replace(());
+                }
+            });
+        }
+        Self { tail, changed }
+    }
+
+    fn end(&self) -> usize {
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.dropped + tail.text.len()
+    }
+
+    fn text_from(&self, mark: usize) -> String {
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.text.get(mark.saturating_sub(tail.dropped)..).unwrap_or(&tail.text).to_owned()
+    }
+
+    /// `ssh` has closed it: it is ending.
+    fn has_ended(&self) -> bool {
+        self.changed.has_changed().is_err()
+    }
+
+    /// Waits until what came after `mark` is `enough`; false when it ended first.
+    async fn wait_for(&mut self, mark: usize, enough: impl Fn(&str) -> bool) -> bool {
+        loop {
+            if enough(&self.text_from(mark)) {
+                return true;
+            }
+            if self.changed.changed().await.is_err() {
+                return enough(&self.text_from(mark));
+            }
+        }
+    }
+}
+
+impl Tail {
+    fn push(&mut self, bytes: &[u8]) {
+        self.text.push_str(&String::from_utf8_lossy(bytes));
+        if self.text.len() > MAX_STDERR {
+            let least = self.text.len() - MAX_STDERR;
+            let cut = (least..=self.text.len()).find(|&at| self.text.is_char_boundary(at)).unwrap_or(least);
+            self.text.drain(..cut);
+            self.dropped += cut;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_STDERR, Tail, arguments};
+    use crate::model::SshDestination;
+    use crate::plan::{Budget, SshSettings};
+    use std::path::Path;
+
+    #[test]
+    fn the_destination_comes_after_the_options_end() {
+        let destination = SshDestination {
+            host: "relay-2".parse().unwrap(),
+            user: Some("deploy".parse().unwrap()),
+            port: Some(2222),
+            identity_file: Some("/keys/my key".into()),
+            extra_args: vec!["-J".to_owned(), "bastion".to_owned()],
+        };
+        let arguments = arguments(&destination, &SshSettings::default(), &Budget::default(), Path::new("/run/x/0"));
+        let text: Vec<_> = arguments.iter().map(|argument| argument.to_str().unwrap()).collect();
+        assert_eq!(text[text.len() - 4..], ["-J", "bastion", "--", "relay-2"]);
+        for expected in
+            ["BatchMode=yes", "User=deploy", "Port=2222", "IdentityFile=\"/keys/my key\"", "ConnectTimeout=10"]
+        {
+            assert!(text.contains(&expected), "{expected}");
+        }
+        assert!(!text.iter().any(|text| text.contains("StrictHostKeyChecking")), "host-key policy is the user's");
+    }
+
+    #[test]
+    fn what_ssh_prints_is_kept_within_bounds() {
+        let mut tail = Tail::default();
+        for _ in 0..100 {
+            tail.push("äöü ".repeat(100).as_bytes());
+        }
+        assert!(tail.text.len() <= MAX_STDERR);
+        assert_eq!(tail.dropped + tail.text.len(), 100 * 700);
+    }
+}
