@@ -6,6 +6,7 @@
 pub mod capture;
 pub mod collect;
 pub mod decode;
+pub mod diagnose;
 pub mod inventory;
 pub mod model;
 pub mod plan;

@@ -15,6 +15,8 @@ pub struct Diagnosis {
     pub verdict: Verdict,
     /// Why that and not another, a sentence each.
     pub verdict_reasons: Vec<String>,
+    /// What the program exits with.
+    pub exit_code: u8,
     /// How much of the plan was seen.
     pub coverage: Coverage,
     /// Ranked, worst first.
