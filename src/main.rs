@@ -1,3 +1,9 @@
 //! The `fleetdiag` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    fleetdiag::commands::run(&fleetdiag::cli::Cli::parse())
+}

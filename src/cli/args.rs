@@ -55,7 +55,7 @@ pub enum Command {
     Snapshot(SnapshotArgs),
     /// Judge captures again, without touching the network
     Analyze(AnalyzeArgs),
-    /// Make one capture of several
+    /// Make one capture of several, or one that can be shared
     Merge(MergeArgs),
     /// Try it now: a small fleet of faulty programs on this machine, no server needed
     Demo(DemoArgs),
@@ -111,14 +111,17 @@ pub struct MergeArgs {
     /// Where the result goes
     #[arg(short = 'o', long = "to", value_name = "PATH")]
     pub to: PathBuf,
+    /// Replace names of hosts, users and paths by consistent stand-ins, to share the result outside
+    #[arg(long)]
+    pub redact: bool,
 }
 
 /// `demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Leave the fleet running until Ctrl-C, and write an inventory of it to PATH
-    #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "demo-inventory.yaml")]
-    pub keep: Option<PathBuf>,
+    /// Leave the fleet running until Ctrl-C, and print an inventory of it, or write it to PATH
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true)]
+    pub keep: Option<Option<PathBuf>>,
     /// How the fleet is observed.
     #[command(flatten)]
     pub collect: CollectArgs,
@@ -144,7 +147,7 @@ pub struct SelectArgs {
     /// Hosts, groups and patterns as in Ansible: `web`, `a:b`, `a:&b`, `a:!b`, `web[01:20]`, `~regex`, `all`
     #[arg(value_name = "PATTERN")]
     pub patterns: Vec<String>,
-    /// Inventory: a file, a directory, an executable, or `a,b,`; repeatable. Without one, names are ssh aliases
+    /// Inventory: a YAML file, or a list such as `a,b,`; repeatable. Without one, names are ssh aliases
     #[arg(short, long, value_name = "PATH")]
     pub inventory: Vec<String>,
     /// Only those of the selected hosts that match as well; `@FILE` reads patterns from a file
@@ -287,7 +290,8 @@ mod tests {
 
     #[test]
     fn the_line_of_the_mission_parses() {
-        let cli = Cli::try_parse_from(["fleetdiag", "snapshot", "communities", "relay-2", "-w", "1500ms", "-f", "8"]).unwrap();
+        let cli = Cli::try_parse_from(["fleetdiag", "snapshot", "communities", "relay-2", "-w", "1500ms", "-f", "8"])
+            .unwrap();
         let Command::Snapshot(args) = cli.command else { panic!("another command") };
         assert_eq!(args.select.patterns, ["communities", "relay-2"]);
         assert_eq!(args.collect.window, Some(Duration::from_millis(1500)));

@@ -4,7 +4,7 @@ mod args;
 mod progress;
 
 pub use args::{
-    AnalyzeArgs, Cli, CollectArgs, ColorChoice, Command, CompletionsArgs, DemoArgs, JudgeArgs, MergeArgs, OutputSpec, ReportArgs, SelectArgs,
-    SnapshotArgs,
+    AnalyzeArgs, Cli, CollectArgs, ColorChoice, Command, CompletionsArgs, DemoArgs, JudgeArgs, MergeArgs, OutputSpec,
+    ReportArgs, SelectArgs, SnapshotArgs,
 };
 pub use progress::Display;

@@ -1,12 +1,19 @@
 //! `fleetdiag merge`.
 
-use super::judge::open_all;
-use super::{CommandError, Done};
+use std::process::ExitCode;
+
+use super::CommandError;
+use super::judge::{open_all, open_merged};
 use crate::capture;
 use crate::cli::MergeArgs;
 
-pub(super) fn run(args: &MergeArgs) -> Result<Done, CommandError> {
-    let captures = open_all(&args.captures)?;
-    capture::merge(captures, &args.to)?;
-    Ok(Done::Success)
+pub(super) fn run(args: &MergeArgs) -> Result<ExitCode, CommandError> {
+    if args.redact {
+        let mut capture = open_merged(&args.captures).map_err(CommandError::usage)?;
+        capture::redact(&mut capture, &args.to).map_err(CommandError::usage)?;
+    } else {
+        let captures = open_all(&args.captures).map_err(CommandError::usage)?;
+        capture::merge(captures, &args.to).map_err(CommandError::usage)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,12 +1,12 @@
 //! From a plan to a capture on disk: the part of a command that touches the network.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Context;
 
+use super::emit::note;
 use super::store::store;
-use crate::capture::{self, Capture, End, Limits, Run, Writer};
+use crate::capture::{Capture, End, Limits, Run, Writer};
 use crate::cli::{CollectArgs, Display};
 use crate::collect::collect;
 use crate::plan::Plan;
@@ -23,7 +23,7 @@ pub(super) struct Collected {
 /// Judging always reads that capture, so a live report and one made of the saved file cannot differ.
 pub(super) fn observe(plan: &Plan, patterns: &[String], args: &CollectArgs, quiet: bool) -> anyhow::Result<Collected> {
     let run = Run {
-        started: jiff::Timestamp::now(),
+        started: now(),
         collected_by: env!("CARGO_PKG_VERSION").to_owned(),
         patterns: patterns.to_vec(),
         window: plan.budget.window,
@@ -38,6 +38,9 @@ pub(super) fn observe(plan: &Plan, patterns: &[String], args: &CollectArgs, quie
     let path = writer.finish(End { interrupted: summary.interrupted })?;
     if unsaved.is_none() && args.save.is_none() {
         store()?.prune()?;
+    }
+    if unsaved.is_none() && !quiet {
+        note(&format!("evidence saved in {}", path.display()));
     }
     let capture = Capture::open(&path, limits(plan))?;
     Ok(Collected { capture, _unsaved: unsaved })
@@ -63,4 +66,10 @@ fn limits(plan: &Plan) -> Limits {
         targets: usize::MAX,
         ..Limits::default()
     }
+}
+
+/// The time, to the second: what a person tells runs apart by.
+fn now() -> jiff::Timestamp {
+    let now = jiff::Timestamp::now();
+    jiff::Timestamp::from_second(now.as_second()).unwrap_or(now)
 }

@@ -1,0 +1,84 @@
+//! Writing reports where they were asked for.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use anyhow::Context;
+
+use crate::cli::{Cli, ColorChoice, OutputSpec, ReportArgs};
+use crate::diagnose::Diagnosis;
+use crate::report::{self, Format};
+
+/// Columns of a report that goes into a file or a pipe.
+const PLAIN_WIDTH: usize = 100;
+
+/// Renders `diagnosis` in every format that was asked for: the human one on stdout when none was.
+pub(super) fn emit(diagnosis: &Diagnosis, args: &ReportArgs, cli: &Cli) -> anyhow::Result<()> {
+    let human = [OutputSpec { format: Format::Human, path: None }];
+    let outputs = if args.output.is_empty() { &human } else { args.output.as_slice() };
+    for output in outputs {
+        let terminal = output.path.is_none() && io::stdout().is_terminal();
+        let text = report::render(output.format, diagnosis, &options(args, cli, terminal));
+        match &output.path {
+            Some(path) => write_whole(path, &text)?,
+            None => print(&text)?,
+        }
+    }
+    Ok(())
+}
+
+fn options(args: &ReportArgs, cli: &Cli, terminal: bool) -> report::Options {
+    let color = match cli.color {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => terminal && console::colors_enabled(),
+    };
+    let columns = if terminal { usize::from(console::Term::stdout().size().1) } else { PLAIN_WIDTH };
+    report::Options {
+        width: args.width.map_or(columns, usize::from).max(40),
+        color,
+        unicode: utf8_locale(),
+        top: args.top,
+        verbose: cli.verbose,
+    }
+}
+
+/// Whether the user's locale can show more than ASCII, by the order in which POSIX reads these variables.
+fn utf8_locale() -> bool {
+    let set = |name: &&str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(set).unwrap_or_default().to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
+/// Writes to stdout; a reader that has gone away (`| head`) is no error.
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to stdout"),
+    }
+}
+
+/// Tells the person who waits something that is not the result.
+pub(super) fn note(text: &str) {
+    // Nobody to tell is no error.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Says on stderr why the command ended.
+pub(super) fn complain(error: &anyhow::Error) {
+    note(format!("error: {error:#}").trim_end());
+}
+
+/// Replaces the file at once, so that nobody reads half a report.
+fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
+    let failed = || format!("cannot write `{}`", path.display());
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A device or a pipe (`/dev/stderr`, `>(…)`) cannot be replaced, only written to.
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return fs::write(path, text).with_context(failed);
+    }
+    let mut file = tempfile::NamedTempFile::new_in(directory).with_context(failed)?;
+    file.write_all(text.as_bytes()).with_context(failed)?;
+    file.persist(path).map(drop).with_context(failed)
+}

@@ -1,0 +1,69 @@
+//! From captures to a diagnosis.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::planning::gate;
+use super::store::store;
+use crate::capture::{Capture, CaptureError, Limits, merge};
+use crate::cli::JudgeArgs;
+use crate::decode::{self, Decoder};
+use crate::diagnose::{Diagnosis, Fleet, RunFacts};
+use crate::model::{Observation, Outcome, Snapshot};
+use crate::playbook;
+
+/// Opens captures by path or by their names in the store.
+pub(super) fn open_all(names: &[PathBuf]) -> anyhow::Result<Vec<Capture>> {
+    names.iter().map(|name| open(name)).collect()
+}
+
+fn open(name: &Path) -> anyhow::Result<Capture> {
+    let path = match name.to_str() {
+        Some(text) if text.starts_with('@') => store()?.resolve(text)?,
+        _ => name.to_owned(),
+    };
+    Ok(Capture::open(&path, Limits::default())?)
+}
+
+/// One capture of several: itself when there is one, else their union in a temporary file.
+pub(super) fn open_merged(names: &[PathBuf]) -> anyhow::Result<Capture> {
+    let mut captures = open_all(names)?;
+    if captures.len() == 1 {
+        return Ok(captures.remove(0));
+    }
+    let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let merged = merge(captures, &directory.path().join("merged.fdcap"))?;
+    // The open file outlives its name.
+    Ok(Capture::open(&merged, Limits::default())?)
+}
+
+/// Judges a capture target by target, so that memory holds one of them at a time.
+pub(super) fn judge(capture: &mut Capture, args: &JudgeArgs) -> anyhow::Result<Diagnosis> {
+    let playbook = playbook::built_in();
+    let facts = RunFacts {
+        started: capture.run().started.to_string(),
+        collected_by: capture.run().collected_by.clone(),
+        judged_by: env!("CARGO_PKG_VERSION").to_owned(),
+        window: capture.run().window,
+        playbooks: vec![playbook.name.clone()],
+        interrupted: capture.interrupted(),
+    };
+    let targets: Vec<_> = capture.targets().map(|(target, outcome)| (target.clone(), outcome.clone())).collect();
+    let mut fleet = Fleet::new(&playbook);
+    for (index, (target, outcome)) in targets.iter().enumerate() {
+        match outcome {
+            Outcome::Failed(failure) => fleet.failed(target, failure),
+            Outcome::Observed(observation) => fleet.observed(target, snapshot(capture, index, observation)?),
+        }
+    }
+    Ok(fleet.diagnose(facts, &gate(args)))
+}
+
+fn snapshot(capture: &mut Capture, index: usize, observation: &Observation) -> Result<Snapshot, CaptureError> {
+    let mut decoder = Decoder::new(decode::Limits::default());
+    for frame in capture.frames(index)? {
+        decoder.frame(&frame?);
+    }
+    Ok(decoder.finish(observation))
+}

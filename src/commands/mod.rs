@@ -1,0 +1,57 @@
+//! One file per subcommand: composes the stages, and does the file and terminal I/O.
+
+mod analyze;
+mod completions;
+mod demo;
+mod emit;
+mod judge;
+mod merge;
+mod observe;
+mod planning;
+mod snapshot;
+mod store;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+
+/// A command that did not come to a result.
+#[derive(Debug)]
+pub struct CommandError {
+    code: u8,
+    error: anyhow::Error,
+}
+
+const USAGE: u8 = 2;
+const INTERNAL: u8 = 70;
+
+impl CommandError {
+    /// What the user asked for or gave us is wrong.
+    fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: USAGE, error: error.into() }
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for CommandError {
+    fn from(error: E) -> Self {
+        Self { code: INTERNAL, error: error.into() }
+    }
+}
+
+/// Runs what the command line asks for, and tells what the program exits with.
+#[must_use]
+pub fn run(cli: &Cli) -> ExitCode {
+    let result = match &cli.command {
+        Command::Snapshot(args) => snapshot::run(args, cli),
+        Command::Analyze(args) => analyze::run(args, cli),
+        Command::Merge(args) => merge::run(args),
+        Command::Demo(args) => demo::run(args, cli),
+        Command::DemoProgram { name } => demo::program(name),
+        Command::Completions(args) => completions::shell(args),
+        Command::Man => completions::manual(),
+    };
+    result.unwrap_or_else(|CommandError { code, error }| {
+        emit::complain(&error);
+        ExitCode::from(code)
+    })
+}

@@ -1,0 +1,161 @@
+//! The report for a person: verdict, hotspots, hosts, data quality.
+
+use std::collections::BTreeMap;
+
+use super::fold::fold;
+use super::page::{BOLD, DIM, PLAIN, Page, of_severity, of_verdict};
+use super::terminal::escape;
+use super::{Options, words};
+use crate::diagnose::{Diagnosis, Finding, Hotspot, Status, TargetReport, Verdict};
+use crate::playbook::Severity;
+
+/// More healthy hosts than this become one line.
+const HOSTS_BY_THEMSELVES: usize = 8;
+
+/// Columns of the labels inside a hotspot.
+const LABEL: usize = 7;
+
+pub(super) fn render(diagnosis: &Diagnosis, options: &Options) -> String {
+    let mut page = Page::new(*options);
+    headline(&mut page, diagnosis);
+    hotspots(&mut page, diagnosis);
+    hosts(&mut page, diagnosis);
+    quality(&mut page, diagnosis);
+    page.finish()
+}
+
+fn headline(page: &mut Page, diagnosis: &Diagnosis) {
+    let verdict = words::verdict(diagnosis.verdict).to_uppercase();
+    let why = if diagnosis.verdict == Verdict::Pass && diagnosis.verdict_reasons.is_empty() {
+        "nothing at or above the gate was found".to_owned()
+    } else {
+        diagnosis.verdict_reasons.join("; ")
+    };
+    page.labelled(0, &verdict, 0, of_verdict(diagnosis.verdict), &why);
+    let coverage = &diagnosis.coverage;
+    let mut seen = vec![format!("{} of {} seen whole", coverage.complete, words::count(coverage.planned, "host"))];
+    if coverage.partial > 0 {
+        seen.push(format!("{} in part", coverage.partial));
+    }
+    if coverage.failed > 0 {
+        seen.push(format!("{} failed", coverage.failed));
+    }
+    let facts = [
+        seen.join(", "),
+        words::count(usize::try_from(coverage.tasks).unwrap_or(usize::MAX), "task"),
+        format!("{:?} window", diagnosis.run.window),
+        escape(&diagnosis.run.started),
+    ];
+    let dot = page.glyph(" · ", " | ");
+    page.paragraph(0, DIM, &facts.join(dot));
+}
+
+fn hotspots(page: &mut Page, diagnosis: &Diagnosis) {
+    let shown = page.options.top.unwrap_or(usize::MAX).min(diagnosis.hotspots.len());
+    for (index, hotspot) in diagnosis.hotspots.iter().take(shown).enumerate() {
+        page.blank();
+        place(page, index + 1, hotspot);
+        for finding in &hotspot.findings {
+            self::finding(page, finding);
+        }
+    }
+    let left_out = diagnosis.hotspots.len() - shown;
+    if left_out > 0 {
+        page.blank();
+        page.paragraph(0, DIM, &format!("{} not shown, by --top", words::count(left_out, "more place")));
+    }
+}
+
+fn place(page: &mut Page, number: usize, hotspot: &Hotspot) {
+    let number = format!("{number}.");
+    page.labelled_in(0, &number, 4, DIM, &escape(&words::place(&hotspot.subject)), BOLD);
+    let beside = words::beside(&hotspot.subject);
+    if !beside.is_empty() {
+        let dot = page.glyph(" · ", " | ");
+        page.paragraph(4, DIM, &escape(&beside.join(dot)));
+    }
+}
+
+fn finding(page: &mut Page, finding: &Finding) {
+    let label = format!("{} {}", finding.severity.as_str().to_uppercase(), finding.name);
+    page.labelled(4, &escape(&label), 0, of_severity(finding.severity), &escape(&finding.message));
+    let targets: Vec<_> = finding.targets.keys().map(ToString::to_string).collect();
+    let of = format!("({} of {})", targets.len(), finding.targets_in_service);
+    let on = format!("{} {of}", escape(&fold(targets.iter().map(String::as_str))));
+    page.labelled(6, "on", LABEL, DIM, &on);
+    page.labelled(6, "seen", LABEL, DIM, &escape(&finding.evidence));
+    for cap in &finding.caps {
+        page.labelled(6, "but", LABEL, DIM, &escape(&format!("{} confidence: {cap}", finding.confidence.as_str())));
+    }
+    // What is only worth knowing takes little room.
+    if finding.severity == Severity::Info && !page.options.verbose {
+        return;
+    }
+    page.labelled(6, "do", LABEL, DIM, &escape(&finding.remedy));
+    let checks = if page.options.verbose { usize::MAX } else { 1 };
+    for check in finding.next_checks.iter().take(checks) {
+        page.labelled(6, "next", LABEL, DIM, &escape(check));
+    }
+    if page.options.verbose {
+        let reference = finding.reference.iter().map(|url| format!(", {url}")).collect::<String>();
+        page.labelled(6, "rule", LABEL, DIM, &escape(&format!("{}{reference}", finding.rule)));
+    }
+}
+
+fn hosts(page: &mut Page, diagnosis: &Diagnosis) {
+    page.blank();
+    page.paragraph(0, BOLD, "Hosts");
+    let quiet = |target: &&TargetReport| matches!(&target.status, Status::Observed { partial: false, findings, .. } if findings.is_empty());
+    let fold_quiet = !page.options.verbose && diagnosis.targets.iter().filter(quiet).count() > HOSTS_BY_THEMSELVES;
+    let (folded, single): (Vec<_>, Vec<_>) = diagnosis.targets.iter().partition(|target| fold_quiet && quiet(target));
+    let width = single.iter().map(|target| target.id.to_string().chars().count()).max().unwrap_or(0).clamp(8, 32) + 2;
+    for target in single {
+        host(page, target, width);
+    }
+    if !folded.is_empty() {
+        let ids: Vec<_> = folded.iter().map(|target| target.id.to_string()).collect();
+        let text = format!("{} ({}): nothing found", escape(&fold(ids.iter().map(String::as_str))), ids.len());
+        page.paragraph(2, PLAIN, &text);
+    }
+}
+
+fn host(page: &mut Page, target: &TargetReport, width: usize) {
+    let name = escape(&target.id.to_string());
+    match &target.status {
+        Status::Failed { failure, hint } => {
+            let detail = if failure.detail.is_empty() { String::new() } else { format!(" ({})", failure.detail) };
+            let text = format!("failed at {}: {}{detail}", failure.stage, failure.reason.summary());
+            page.labelled(2, &name, width, of_severity(Severity::Critical), &escape(&text));
+            page.labelled(2, "", width, PLAIN, &format!("{} {}", page.glyph("→", "->"), escape(hint)));
+        }
+        Status::Observed { partial, counts, findings, .. } => {
+            let state = if *partial { "in part, " } else { "" };
+            let found: Vec<_> =
+                findings.iter().rev().map(|(severity, count)| format!("{count} {}", severity.as_str())).collect();
+            let found = if found.is_empty() { "nothing found".to_owned() } else { found.join(", ") };
+            let style = findings.keys().next_back().map_or(PLAIN, |severity| of_severity(*severity));
+            let dash = page.glyph(" — ", " - ");
+            page.labelled(2, &name, width, style, &format!("{state}{}{dash}{found}", words::tasks(counts)));
+        }
+    }
+}
+
+fn quality(page: &mut Page, diagnosis: &Diagnosis) {
+    let mut by_text: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for target in &diagnosis.targets {
+        if let Status::Observed { anomalies, .. } = &target.status {
+            for anomaly in anomalies {
+                by_text.entry(words::anomaly(anomaly)).or_default().push(target.id.to_string());
+            }
+        }
+    }
+    if by_text.is_empty() {
+        return;
+    }
+    page.blank();
+    page.paragraph(0, BOLD, "Limits of what was seen");
+    for (text, targets) in by_text {
+        let on = fold(targets.iter().map(String::as_str));
+        page.paragraph(2, PLAIN, &format!("{}: {}", escape(&on), escape(&text)));
+    }
+}
