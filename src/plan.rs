@@ -44,7 +44,7 @@ pub struct Budget {
     pub first_byte: Duration,
     /// From subscribing to the first update.
     pub first_update: Duration,
-    /// How long updates are watched after the first; zero takes the first alone.
+    /// How much of the target's time must lie between the first and the last update; zero takes the first alone.
     pub window: Duration,
     /// Longest silence between updates.
     pub stall: Duration,

@@ -62,7 +62,8 @@ impl Observer<'_> {
         (self.on_stage)(Stage::Console);
         let mut client = self.greet(tap, seen).await?;
         (self.on_stage)(Stage::Observe);
-        let mut watch = Watch { began, bytes: 0, serves_state: None, first_update_after: Duration::ZERO, nudges: 0 };
+        let mut watch =
+            Watch { began, paused: false, bytes: 0, serves_state: None, first_update_after: Duration::ZERO, nudges: 0 };
         let first = self.stop.unless(Stage::Observe, self.subscribe(&mut client, &mut watch)).await?;
         (self.on_first_update)();
         let ended = self.watch(&mut client, &mut watch, first).await;
@@ -134,6 +135,7 @@ impl Observer<'_> {
         let first = timeout_at(limit, updates.message()).await.map_err(|_| no_update())?.map_err(early)?;
         let first = first.ok_or_else(|| Failure::new(Reason::StreamBroken, "the console ended the stream"))?;
         watch.first_update_after = watch.began.elapsed();
+        watch.paused = state.as_ref().and_then(Option::as_deref).is_some_and(decode::is_paused);
         let kept = state.flatten().map_or(Ok(()), |state| self.keep(watch, Stream::State, state));
         kept.map_err(|error| Failure::new(Reason::LocalLimit, error.to_string()).at(Stage::Observe))?;
         Ok((updates, first))
@@ -144,13 +146,11 @@ impl Observer<'_> {
         let (mut updates, mut update) = first;
         let window_ends = Instant::now() + self.budget.window;
         let mut lag = Lag::default();
-        let mut count = 0u32;
         loop {
             let glance = decode::glance(&update);
             if let Err(error) = self.keep(watch, Stream::Updates, update) {
                 return Ended::Broken(Failure::new(Reason::LocalLimit, error.to_string()).at(Stage::Observe));
             }
-            count += 1;
             let glance = match glance {
                 Ok(glance) => glance,
                 Err(error) => return Ended::Broken(Failure::new(Reason::MalformedUpdate, error.to_string())),
@@ -158,37 +158,50 @@ impl Observer<'_> {
             if watch.bytes > self.budget.max_target_bytes {
                 return Ended::BoundHit { bound: format!("{} bytes from one target", self.budget.max_target_bytes) };
             }
-            let nudges_left = self.budget.max_catch_up_calls.saturating_sub(watch.nudges);
-            let lags = lag.learn(&glance) && nudges_left > 0;
-            let long_enough = Instant::now() >= window_ends && count >= 2 && !lags;
-            if self.budget.window.is_zero() || long_enough {
+            let lags = lag.learn(&glance) && watch.nudges < self.budget.max_catch_up_calls;
+            if lag.seen() >= self.budget.window && !lags {
                 return Ended::WindowOver;
             }
             if lags {
-                for _ in 0..nudges_left.min(NUDGES_AT_ONCE) {
-                    watch.nudges += 1;
-                    if !matches!(timeout(self.budget.stall, client.nudge()).await, Ok(Ok(()))) {
-                        break;
-                    }
-                }
+                self.catch_up(client, watch).await;
             }
-            // A window that ends between two updates ends there, once there are two of them.
-            let quiet_until = Instant::now() + self.budget.stall;
-            let until = if count >= 2 && !lags { window_ends.min(quiet_until) } else { quiet_until };
-            update = tokio::select! {
-                biased;
-                () = self.stop.stopped() => return Ended::Broken(Failure::new(self.stop.reason(), "").at(Stage::Observe)),
-                next = timeout_at(until.min(self.deadline), updates.message()) => match next {
-                    Ok(Ok(Some(update))) => update,
-                    Ok(Ok(None)) => return Ended::Broken(Failure::new(Reason::StreamBroken, "the console ended the stream")),
-                    Ok(Err(status)) => return Ended::Broken(failure_of(&status)),
-                    Err(_) if Instant::now() >= self.deadline => {
-                        return Ended::BoundHit { bound: format!("{:?} for one host", self.budget.host_total) };
-                    }
-                    Err(_) if until == window_ends => return Ended::WindowOver,
-                    Err(_) => return Ended::Broken(Failure::new(Reason::StreamStalled, format!("nothing for {:?}", self.budget.stall))),
-                },
+            // A console that somebody paused publishes nothing; there is no tick to wait for.
+            let until = if watch.paused { window_ends } else { Instant::now() + self.budget.stall };
+            update = match self.next_update(&mut updates, until).await {
+                Ok(update) => update,
+                Err(Ended::Broken(Failure { reason: Reason::StreamStalled, .. })) if watch.paused => {
+                    return Ended::WindowOver;
+                }
+                Err(ended) => return ended,
             };
+        }
+    }
+
+    /// Neutral calls, so that the console takes in the events that wait for it.
+    async fn catch_up(&self, client: &mut Client, watch: &mut Watch) {
+        let left = self.budget.max_catch_up_calls.saturating_sub(watch.nudges);
+        for _ in 0..left.min(NUDGES_AT_ONCE) {
+            watch.nudges += 1;
+            if !matches!(timeout(self.budget.stall, client.nudge()).await, Ok(Ok(()))) {
+                return;
+            }
+        }
+    }
+
+    async fn next_update(&self, updates: &mut Streaming<Bytes>, until: Instant) -> Result<Bytes, Ended> {
+        let broken = |failure| Err(Ended::Broken(failure));
+        tokio::select! {
+            biased;
+            () = self.stop.stopped() => broken(Failure::new(self.stop.reason(), "").at(Stage::Observe)),
+            next = timeout_at(until.min(self.deadline), updates.message()) => match next {
+                Ok(Ok(Some(update))) => Ok(update),
+                Ok(Ok(None)) => broken(Failure::new(Reason::StreamBroken, "the console ended the stream")),
+                Ok(Err(status)) => broken(failure_of(&status)),
+                Err(_) if Instant::now() >= self.deadline => {
+                    Err(Ended::BoundHit { bound: format!("{:?} for one host", self.budget.host_total) })
+                }
+                Err(_) => broken(Failure::new(Reason::StreamStalled, format!("nothing for {:?}", self.budget.stall))),
+            },
         }
     }
 
@@ -206,6 +219,7 @@ impl Observer<'_> {
 /// What is learnt while watching.
 struct Watch {
     began: Instant,
+    paused: bool,
     bytes: u64,
     serves_state: Option<bool>,
     first_update_after: Duration,
@@ -217,6 +231,7 @@ struct Watch {
 #[derive(Default)]
 struct Lag {
     updates: u32,
+    first_now: Option<TargetTime>,
     last_now: Option<TargetTime>,
 }
 
@@ -224,12 +239,18 @@ struct Lag {
 const BUSY_TICK: usize = 100;
 
 impl Lag {
+    /// How much of the target's time has been seen.
+    fn seen(&self) -> Duration {
+        self.last_now.zip(self.first_now).map_or(Duration::ZERO, |(last, first)| last.since(first))
+    }
+
     /// Takes in one update; true when the youngest task in it is older than two ticks although more was waiting.
     fn learn(&mut self, glance: &Glance) -> bool {
         let tick = match (glance.now, self.last_now) {
             (Some(now), Some(last)) => now.since(last),
             _ => Duration::MAX,
         };
+        self.first_now = self.first_now.or(glance.now);
         self.last_now = glance.now.or(self.last_now);
         self.updates += 1;
         // The first two updates may repeat everything there is, however old.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use console_api::instrument::Update;
+use console_api::instrument::{State, Temporality, Update};
 use prost::Message;
 
 use super::{Malformed, wire};
@@ -27,6 +27,12 @@ pub struct Glance {
 /// When the bytes are no such message.
 pub fn glance(bytes: &[u8]) -> Result<Glance, Malformed> {
     Ok(Glance::of(&Update::decode(bytes)?))
+}
+
+/// Whether a `State` message says that somebody paused the console.
+#[must_use]
+pub fn is_paused(bytes: &[u8]) -> bool {
+    State::decode(bytes).is_ok_and(|state| state.temporality() == Temporality::Paused)
 }
 
 impl Glance {

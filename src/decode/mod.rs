@@ -10,5 +10,5 @@ mod location;
 mod wire;
 
 pub use fold::{Decoder, Limits, Malformed};
-pub use glance::{Glance, glance};
+pub use glance::{Glance, glance, is_paused};
 pub use location::normalize;

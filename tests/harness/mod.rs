@@ -1,0 +1,249 @@
+//! A laboratory: real `ssh`, a private `sshd` per connection, real console programs, scripted consoles.
+//!
+//! The hosts of its ssh config have an `sshd -i` as their proxy command, so no port, daemon or container is needed.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+
+use tempfile::TempDir;
+
+pub const FLEETDIAG: &str = env!("CARGO_BIN_EXE_fleetdiag");
+
+pub struct Lab {
+    pub directory: TempDir,
+    hosts: String,
+    inventory: String,
+}
+
+impl Lab {
+    pub fn new() -> Self {
+        let lab = Self {
+            directory: tempfile::Builder::new().prefix("lab").tempdir().unwrap(),
+            hosts: String::new(),
+            inventory: "all:\n  hosts:\n".to_owned(),
+        };
+        for key in ["host_key", "user_key", "stranger_key"] {
+            run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", ""]).arg("-f").arg(lab.path(key)));
+        }
+        fs::copy(lab.path("user_key.pub"), lab.path("authorized_keys")).unwrap();
+        let host_key = fs::read_to_string(lab.path("host_key.pub")).unwrap();
+        let stranger_key = fs::read_to_string(lab.path("stranger_key.pub")).unwrap();
+        fs::write(lab.path("known_hosts"), format!("lab {host_key}changed {stranger_key}")).unwrap();
+        fs::create_dir(lab.path("run")).unwrap();
+        lab.sshd_config("sshd_config", "");
+        // sshd wants its privilege separation directory, which Debian makes when the service starts.
+        if rustix::process::geteuid().is_root() {
+            fs::create_dir_all("/run/sshd").unwrap();
+        }
+        assert!(Path::new("/usr/sbin/sshd").exists(), "these tests need a real sshd: run tests/setup.sh");
+        lab
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Writes another configuration for sshd; the first value of a setting counts.
+    pub fn sshd_config(&self, name: &str, extra: &str) {
+        let directory = self.directory.path().display();
+        let text = format!(
+            "{extra}HostKey {directory}/host_key\nAuthorizedKeysFile {directory}/authorized_keys\nUsePAM no\n\
+             StrictModes no\nPidFile none\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
+        );
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    /// The proxy command that is an sshd.
+    pub fn sshd(&self, config: &str) -> String {
+        format!("ProxyCommand /usr/sbin/sshd -i -f {}", self.path(config).display())
+    }
+
+    /// Adds a host whose console is at `console`, an inventory setting; `ssh` are lines of its ssh config.
+    pub fn host(&mut self, name: &str, ssh: &str, console: &str) -> &mut Self {
+        writeln!(self.hosts, "Host {name}\n{ssh}").unwrap();
+        writeln!(self.inventory, "    {name}: {{console: '{console}'}}").unwrap();
+        self
+    }
+
+    /// Adds a host with a working sshd.
+    pub fn good_host(&mut self, name: &str, console: &str) -> &mut Self {
+        let sshd = self.sshd("sshd_config");
+        self.host(name, &sshd, console)
+    }
+
+    /// The command line of `fleetdiag` in this laboratory.
+    pub fn fleetdiag(&self, args: &[&str]) -> Command {
+        let directory = self.directory.path().display();
+        let everyone = format!(
+            "Host *\nHostName 127.0.0.1\nHostKeyAlias lab\nUserKnownHostsFile {directory}/known_hosts\n\
+             GlobalKnownHostsFile none\nIdentityFile {directory}/user_key\nIdentitiesOnly yes\n"
+        );
+        fs::write(self.path("ssh_config"), format!("{}{everyone}", self.hosts)).unwrap();
+        fs::write(self.path("hosts.yaml"), &self.inventory).unwrap();
+        let mut command = Command::new(FLEETDIAG);
+        command
+            .args(args)
+            .env("XDG_STATE_HOME", self.path("state"))
+            .env("XDG_RUNTIME_DIR", self.path("run"))
+            .env_remove("SSH_AUTH_SOCK")
+            .env("LC_ALL", "C.UTF-8")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// `fleetdiag snapshot` of hosts of this laboratory.
+    pub fn snapshot(&self, args: &[&str]) -> Command {
+        let mut command = self.fleetdiag(&["snapshot"]);
+        command.arg("--ssh-config").arg(self.path("ssh_config")).arg("-i").arg(self.path("hosts.yaml")).args(args);
+        command
+    }
+
+    /// What runs have left in the place of private directories.
+    pub fn leftovers(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.path("run")).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+}
+
+/// Runs a command that must succeed.
+pub fn run(command: &mut Command) -> Output {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}: run tests/setup.sh"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// The JSON report on a command's stdout, and its exit code.
+pub fn report(command: &mut Command) -> (serde_json::Value, i32) {
+    let output = command.args(["-o", "json"]).output().unwrap();
+    let code = output.status.code().expect("ended by a signal");
+    let report = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    (report, code)
+}
+
+/// The entry of one target in a report.
+pub fn target<'a>(report: &'a serde_json::Value, id: &str) -> &'a serde_json::Value {
+    let targets = report["targets"].as_array().unwrap();
+    targets.iter().find(|target| target["id"] == id).unwrap_or_else(|| panic!("no target {id}"))
+}
+
+/// A real program with console-subscriber, ended when dropped.
+pub struct Program {
+    child: Child,
+    pub address: String,
+}
+
+impl Program {
+    pub fn start(name: &str) -> Self {
+        let mut child = Command::new(FLEETDIAG)
+            .args(["demo-program", name])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { child, address: line.trim().to_owned() }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        // A stopped program does not see that its input has closed.
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+    }
+}
+
+/// A server that does with each connection what `serve` does. Its thread ends with the test's process.
+pub fn listen(serve: impl Fn(TcpStream) + Send + 'static) -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            serve(stream.unwrap());
+        }
+    });
+    address
+}
+
+/// An address where nothing listens: it was free a moment ago and nobody is told of it.
+pub fn closed_port() -> String {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().to_string()
+}
+
+/// A console that accepts and never says a word. Each connection is handed over.
+pub fn silent() -> (String, mpsc::Receiver<TcpStream>) {
+    let (sender, accepted) = mpsc::channel();
+    let address = listen(move |stream| drop(sender.send(stream)));
+    (address, accepted)
+}
+
+/// Connections whose sshd is a process that the test can stop.
+pub fn sshd_on_a_port(config: PathBuf) -> (String, mpsc::Receiver<Child>) {
+    let (sender, started) = mpsc::channel();
+    let address = listen(move |stream| {
+        let stream = OwnedFd::from(stream);
+        let mut sshd = Command::new("/usr/sbin/sshd");
+        sshd.arg("-i").arg("-f").arg(&config).stdin(stream.try_clone().unwrap()).stdout(stream).stderr(Stdio::null());
+        let _ = sender.send(sshd.spawn().unwrap());
+    });
+    (address, started)
+}
+
+/// Ids of the processes below `parent`, at any depth.
+pub fn descendants(parent: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    let mut waiting = vec![parent];
+    while let Some(id) = waiting.pop() {
+        for task in fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten() {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            let children: Vec<u32> = children.split_whitespace().map(|id| id.parse().unwrap()).collect();
+            found.extend(&children);
+            waiting.extend(children);
+        }
+    }
+    found
+}
+
+/// Handles on processes, by which their end can be waited for.
+pub fn watch(processes: &[u32]) -> Vec<(String, OwnedFd)> {
+    let open = |&id: &u32| {
+        let name = fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default().replace('\0', " ");
+        let id = rustix::process::Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
+        let handle = rustix::process::pidfd_open(id, rustix::process::PidfdFlags::empty()).ok()?;
+        Some((name, handle))
+    };
+    processes.iter().filter_map(open).collect()
+}
+
+/// Those that do not end, however long a patient person would wait.
+pub fn survivors(processes: Vec<(String, OwnedFd)>) -> Vec<String> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let patience = Timespec { tv_sec: 20, tv_nsec: 0 };
+    let lives = |handle: &OwnedFd| poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&patience)).unwrap() == 0;
+    processes.into_iter().filter(|(_, handle)| lives(handle)).map(|(name, _)| name).collect()
+}
+
+pub fn signal(process: u32, signal: rustix::process::Signal) {
+    let id = rustix::process::Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
+    rustix::process::kill_process(id, signal).unwrap();
+}
