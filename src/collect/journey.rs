@@ -233,7 +233,7 @@ async fn direct(endpoint: &Endpoint) -> Result<Direct, Failure> {
             ErrorKind::TimedOut => Reason::ConnectTimeout,
             _ => Reason::NetworkUnreachable,
         };
-        Failure::new(reason, classify::detail(&error.to_string()))
+        Failure::new(reason, format!("{endpoint}: {}", error.kind()))
     };
     match endpoint {
         Endpoint::Tcp { host, port } => {

@@ -1,0 +1,270 @@
+//! Decoding of update streams: right on ordinary ones, and calm on any.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use console_api::instrument::Update;
+use console_api::tasks::{self, TaskUpdate};
+use console_api::{Field, Id, Location, PollStats, RegisterMetadata, field, register_metadata};
+use fleetdiag::decode::{Decoder, Limits, normalize};
+use fleetdiag::model::{Anomaly, Ended, Observation, Origin, Received, Snapshot, TaskKind, TaskState};
+use proptest::prelude::*;
+use prost::Message;
+use prost_types::Timestamp;
+
+fn observation() -> Observation {
+    Observation {
+        ended: Ended::WindowOver,
+        serves_state: Some(true),
+        first_update_after: Duration::ZERO,
+        bytes: 0,
+        catch_up_calls: 0,
+    }
+}
+
+fn at(second: i64) -> Option<Timestamp> {
+    Some(Timestamp { seconds: 1000 + second, nanos: 0 })
+}
+
+fn text(name: &str, value: &str) -> Field {
+    Field {
+        metadata_id: None,
+        name: Some(field::Name::StrName(name.to_owned())),
+        value: Some(field::Value::DebugVal(value.to_owned())),
+    }
+}
+
+fn task(id: u64, name: &str) -> tasks::Task {
+    tasks::Task {
+        id: Some(Id { id }),
+        fields: vec![text("kind", "task"), text("task.name", name)],
+        location: Some(Location {
+            file: Some("src/main.rs".into()),
+            module_path: None,
+            line: Some(7),
+            column: Some(5),
+        }),
+        ..tasks::Task::default()
+    }
+}
+
+fn stats(created: i64, polls: u64) -> tasks::Stats {
+    tasks::Stats {
+        created_at: at(created),
+        wakes: polls,
+        poll_stats: Some(PollStats {
+            polls,
+            first_poll: at(created),
+            last_poll_started: at(created),
+            last_poll_ended: at(created + 1),
+            busy_time: None,
+        }),
+        ..tasks::Stats::default()
+    }
+}
+
+fn update(now: i64, new: Vec<tasks::Task>, stats: Vec<(u64, tasks::Stats)>) -> Update {
+    Update {
+        now: at(now),
+        task_update: Some(TaskUpdate { new_tasks: new, stats_update: stats.into_iter().collect(), dropped_events: 0 }),
+        ..Update::default()
+    }
+}
+
+/// The first message of a console: with call sites.
+fn first(mut update: Update) -> Update {
+    let new = register_metadata::NewMetadata::default();
+    update.new_metadata = Some(RegisterMetadata { metadata: vec![new] });
+    update
+}
+
+fn decode(updates: &[Update]) -> Snapshot {
+    let mut decoder = Decoder::new(Limits::default());
+    for update in updates {
+        let received = update.now.map_or(0, |now| now.seconds.saturating_mul(1_000_000_000));
+        decoder.update(Received(received), &update.encode_to_vec()).unwrap();
+    }
+    decoder.finish(&observation())
+}
+
+#[test]
+fn the_first_and_the_last_statistics_of_a_task_are_kept() {
+    let snapshot = decode(&[
+        first(update(10, vec![task(1, "conn-17"), task(2, "conn-4711")], vec![(1, stats(1, 5)), (2, stats(2, 1))])),
+        update(11, vec![], vec![(1, stats(1, 8))]),
+        update(12, vec![], vec![(1, stats(1, 9))]),
+    ]);
+    assert!(snapshot.anomalies.is_empty(), "{:?}", snapshot.anomalies);
+    assert_eq!((snapshot.window.updates, snapshot.window.length()), (3, Duration::from_secs(2)));
+    assert_eq!(snapshot.window.publish_interval, Some(Duration::from_secs(1)));
+    let [one, two] = snapshot.tasks.as_slice() else { panic!("{:?}", snapshot.tasks) };
+    assert_eq!((one.first.stats.polls, one.last.stats.polls), (5, 9), "statistics replace, they never add");
+    assert_eq!((two.first.at, two.last.at), (one.first.at, one.last.at), "what is not repeated has not changed");
+    assert_eq!(two.last.state(), TaskState::Idle);
+    assert_eq!(one.site, two.site, "numbered names are one site");
+    let site = &snapshot.sites[0];
+    assert_eq!((site.kind.clone(), site.name.as_deref()), (TaskKind::Task, Some("conn-#")));
+    assert_eq!(snapshot.names, ["conn-17", "conn-4711"]);
+}
+
+#[test]
+fn a_first_message_without_call_sites_is_part_of_the_truth() {
+    let snapshot = decode(&[update(10, vec![], vec![(9, stats(1, 5))]), update(11, vec![], vec![])]);
+    assert!(snapshot.anomalies.contains(&Anomaly::PartialInitialState { unknown: 1 }), "{:?}", snapshot.anomalies);
+    assert!(snapshot.anomalies.contains(&Anomaly::NoTasks));
+}
+
+#[test]
+fn an_id_that_is_used_again_is_another_task() {
+    let snapshot = decode(&[
+        first(update(10, vec![task(1, "a")], vec![(1, stats(1, 5))])),
+        update(11, vec![task(1, "b")], vec![(1, stats(11, 1))]),
+    ]);
+    assert_eq!(snapshot.tasks.len(), 2);
+    assert_eq!(snapshot.anomalies, [Anomaly::IdReused { count: 1 }]);
+}
+
+#[test]
+fn what_is_announced_after_its_statistics_is_no_orphan() {
+    let announced_late = decode(&[
+        first(update(10, vec![task(2, "b")], vec![(1, stats(1, 5)), (2, stats(1, 1))])),
+        update(11, vec![task(1, "a")], vec![(1, stats(1, 6))]),
+    ]);
+    assert_eq!((announced_late.tasks.len(), announced_late.anomalies.len()), (2, 0), "{:?}", announced_late.anomalies);
+    let never = decode(&[
+        first(update(10, vec![task(2, "b")], vec![(1, stats(1, 5)), (2, stats(1, 1))])),
+        update(11, vec![], vec![]),
+    ]);
+    assert_eq!(never.anomalies, [Anomaly::Orphans { count: 1 }]);
+}
+
+#[test]
+fn a_flood_is_cut_off_and_told() {
+    let many: Vec<_> = (1..=50).map(|id| task(id, "x")).collect();
+    let mut decoder = Decoder::new(Limits { entities: 10 });
+    let stats = (1..=50).map(|id| (id, stats(1, 1))).collect();
+    decoder.update(Received(0), &first(update(10, many, stats)).encode_to_vec()).unwrap();
+    let snapshot = decoder.finish(&observation());
+    assert_eq!(snapshot.tasks.len(), 10);
+    assert!(
+        snapshot.anomalies.contains(&Anomaly::BoundHit { bound: "10 entities".into() }),
+        "{:?}",
+        snapshot.anomalies
+    );
+}
+
+#[test]
+fn locations_are_equal_across_machines() {
+    let cases = [
+        ("src/main.rs", "src/main.rs"),
+        ("src\\net\\conn.rs", "src/net/conn.rs"),
+        ("/home/ci/app/src/net/conn.rs", "app/src/net/conn.rs"),
+        ("/build/crates/net/src/conn.rs", "crates/net/src/conn.rs"),
+        ("C:\\work\\crates\\net\\src\\conn.rs", "crates/net/src/conn.rs"),
+        (
+            "/root/.cargo/registry/src/index.crates.io-6f17d22bba15001f/hyper-util-0.1.2/src/rt.rs",
+            "hyper-util-0.1.2/src/rt.rs",
+        ),
+        (
+            "/usr/local/cargo/registry/src/index.crates.io-1949cf8c6b5b557f/hyper-util-0.1.2/src/rt.rs",
+            "hyper-util-0.1.2/src/rt.rs",
+        ),
+        (
+            "C:\\Users\\x\\.cargo\\registry\\src\\index.crates.io-1949cf8c6b5b557f\\hyper-util-0.1.2\\src\\rt.rs",
+            "hyper-util-0.1.2/src/rt.rs",
+        ),
+        ("/x/.cargo/registry/src/index-1/tokio-1.54.1/src/task/spawn.rs", "tokio-1.54.1/src/task/spawn.rs"),
+        ("/x/.cargo/git/checkouts/quic-0a1b2c3d4e5f6071/abc1234/src/lib.rs", "quic-abc1234/src/lib.rs"),
+        ("/rustc/59807616e1fa2540724bfbac14d7976d7e4a3860/library/core/src/x.rs", "std/core/src/x.rs"),
+        ("/app/vendor/serde-1.0.0-rc.1/src/lib.rs", "serde-1.0.0-rc.1/src/lib.rs"),
+    ];
+    for (given, expected) in cases {
+        assert_eq!(normalize(given, 0, 0).to_string(), expected, "{given}");
+    }
+    assert_eq!(
+        normalize("/x/registry/src/i/tokio-1.54.1/src/a.rs", 1, 1).origin,
+        Origin::Runtime { version: "1.54.1".into() }
+    );
+    assert_eq!(normalize("src/main.rs", 7, 5).to_string(), "src/main.rs:7:5");
+}
+
+fn arbitrary_time() -> impl Strategy<Value = Option<Timestamp>> {
+    prop_oneof![
+        4 => (0i64..40).prop_map(at),
+        1 => Just(None),
+        1 => (any::<i64>(), any::<i32>()).prop_map(|(seconds, nanos)| Some(Timestamp { seconds, nanos })),
+    ]
+}
+
+prop_compose! {
+    fn arbitrary_stats()(
+        created_at in arbitrary_time(), dropped_at in arbitrary_time(), last_wake in arbitrary_time(),
+        started in arbitrary_time(), ended in arbitrary_time(), counters in any::<[u64; 5]>(),
+        seconds in any::<i64>(), nanos in any::<i32>(), polled in any::<bool>(),
+    ) -> tasks::Stats {
+        let [wakes, waker_clones, waker_drops, self_wakes, polls] = counters;
+        let span = Some(prost_types::Duration { seconds, nanos });
+        let poll_stats = polled.then_some(PollStats {
+            polls, first_poll: started, last_poll_started: started, last_poll_ended: ended, busy_time: span,
+        });
+        tasks::Stats { created_at, dropped_at, last_wake, wakes, waker_clones, waker_drops, self_wakes, poll_stats, scheduled_time: span }
+    }
+}
+
+fn arbitrary_update() -> impl Strategy<Value = Update> {
+    let new = proptest::collection::vec((0u64..6, "[a-z0-9\u{1b}]{0,4}", any::<bool>()), 0..4);
+    let stats = proptest::collection::vec((0u64..6, arbitrary_stats()), 0..4);
+    (arbitrary_time(), new, stats, any::<bool>()).prop_map(|(now, new, stats, has_metadata)| {
+        let new = new.into_iter().map(|(id, name, known)| {
+            let task = task(id, &name);
+            if known { task } else { tasks::Task { id: None, ..task } }
+        });
+        let stats: HashMap<_, _> = stats.into_iter().collect();
+        let update = Update { now, ..update(0, new.collect(), stats.into_iter().collect()) };
+        if has_metadata { first(update) } else { update }
+    })
+}
+
+/// Uses every figure that reports are made of.
+fn exercise(snapshot: &Snapshot) {
+    for task in &snapshot.tasks {
+        for sample in [task.first, task.last] {
+            let _ = (sample.state(), sample.busy(), sample.scheduled(), sample.current_poll(), sample.waker_count());
+            assert!(sample.self_wake_percent() <= 100);
+        }
+        let _ = task.total();
+        assert!(snapshot.sites.get(task.site.0 as usize).is_some());
+    }
+    assert!(snapshot.tasks.windows(2).all(|pair| (pair[0].created_at, pair[0].id) <= (pair[1].created_at, pair[1].id)));
+}
+
+proptest! {
+    #[test]
+    fn no_update_stream_makes_it_panic(updates in proptest::collection::vec(arbitrary_update(), 0..6)) {
+        exercise(&decode(&updates));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(messages in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..64), 0..4)) {
+        let mut decoder = Decoder::new(Limits::default());
+        for message in &messages {
+            let _ = decoder.update(Received(0), message);
+            decoder.state(message);
+        }
+        exercise(&decoder.finish(&observation()));
+    }
+
+    #[test]
+    fn an_update_that_comes_twice_changes_nothing(updates in proptest::collection::vec(arbitrary_update(), 1..5)) {
+        // Ids that are used again within the same update have no order that would be right.
+        let once = decode(&updates);
+        let doubled: Vec<_> = updates.iter().flat_map(|update| [update.clone(), update.clone()]).collect();
+        let twice = decode(&doubled);
+        let facts = |snapshot: &Snapshot| {
+            snapshot.tasks.iter().map(|task| (task.id, task.created_at, task.last.stats)).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(facts(&once), facts(&twice));
+    }
+}
