@@ -38,7 +38,10 @@ fn picture() -> String {
     let output = command.env("LC_ALL", "C.UTF-8").output().unwrap();
     let prompt = "\u{1b}[1m$\u{1b}[0m fleetdiag snapshot -i hosts.yaml all\n";
     let report = String::from_utf8(output.stdout).unwrap();
-    anstyle_svg::Term::new().min_width_px(820).render_svg(&format!("{prompt}{report}"))
+    anstyle_svg::Term::new()
+        .fg_color(anstyle::AnsiColor::BrightWhite.into())
+        .min_width_px(820)
+        .render_svg(&format!("{prompt}{report}"))
 }
 
 #[test]

@@ -27,7 +27,7 @@ static RULES: LazyLock<Playbook> = LazyLock::new(playbook::built_in);
 const PLAIN: Options = Options { width: 100, color: false, unicode: true, top: None, verbose: false };
 
 enum Seen {
-    Observed(Target, Snapshot),
+    Observed(Target, Box<Snapshot>),
     Failed(Target, Failure),
 }
 
@@ -39,7 +39,7 @@ fn recorded() -> Vec<Seen> {
         Outcome::Observed(observation) => {
             let mut decoder = Decoder::new(decode::Limits::default());
             capture.frames(index).unwrap().for_each(|frame| decoder.frame(&frame.unwrap()));
-            Seen::Observed(target, decoder.finish(&observation))
+            Seen::Observed(target, Box::new(decoder.finish(&observation)))
         }
     };
     targets.into_iter().enumerate().map(read).collect()
@@ -49,7 +49,7 @@ fn diagnose<'a>(seen: impl IntoIterator<Item = &'a Seen>) -> Diagnosis {
     let mut fleet = Fleet::new(&RULES);
     for seen in seen {
         match seen {
-            Seen::Observed(target, snapshot) => fleet.observed(target, snapshot.clone()),
+            Seen::Observed(target, snapshot) => fleet.observed(target, Snapshot::clone(snapshot)),
             Seen::Failed(target, failure) => fleet.failed(target, failure),
         }
     }
@@ -154,7 +154,7 @@ fn hostile() -> Diagnosis {
         ..Snapshot::default()
     };
     let failure = Failure::new(Reason::NotGrpc, HOSTILE);
-    diagnose(&[Seen::Observed(target("a"), snapshot), Seen::Failed(target("b"), failure)])
+    diagnose(&[Seen::Observed(target("a"), Box::new(snapshot)), Seen::Failed(target("b"), failure)])
 }
 
 #[test]

@@ -93,7 +93,8 @@ fn evidence(detector: Detector, worst: &Worst) -> String {
     let figures = match detector {
         Detector::SelfWakes { .. } => format!("{}% of {} wakes are its own", worst.magnitude, worst.beside),
         Detector::LostWaker => {
-            format!("idle for {}, {} wakers made and all dropped", duration(worst.magnitude), worst.beside)
+            let wakers = if worst.beside == 1 { "its only waker" } else { "its wakers" };
+            format!("idle for {}, {wakers} dropped ({} made)", duration(worst.magnitude), worst.beside)
         }
         Detector::NeverYielded { .. } => format!("inside its first poll for {}", duration(worst.magnitude)),
         Detector::AutoBoxedFuture => format!("{} bytes, boxed to {}", worst.magnitude, worst.beside),

@@ -69,7 +69,10 @@ fn hotspots(page: &mut Page, diagnosis: &Diagnosis) {
 fn place(page: &mut Page, number: usize, hotspot: &Hotspot) {
     let number = format!("{number}.");
     page.labelled_in(0, &number, 4, DIM, &escape(&words::place(&hotspot.subject)), BOLD);
-    let beside = words::beside(&hotspot.subject);
+    let mut beside = words::beside(&hotspot.subject);
+    if page.options.verbose {
+        beside.push(hotspot.rank_reason.clone());
+    }
     if !beside.is_empty() {
         let dot = page.glyph(" · ", " | ");
         page.paragraph(4, DIM, &escape(&beside.join(dot)));
@@ -78,7 +81,7 @@ fn place(page: &mut Page, number: usize, hotspot: &Hotspot) {
 
 fn finding(page: &mut Page, finding: &Finding) {
     let label = format!("{} {}", finding.severity.as_str().to_uppercase(), finding.name);
-    page.labelled(4, &escape(&label), 0, of_severity(finding.severity), &escape(&finding.message));
+    page.labelled(4, &escape(&label), 2, of_severity(finding.severity), &escape(&finding.message));
     let targets: Vec<_> = finding.targets.keys().map(ToString::to_string).collect();
     let of = format!("({} of {})", targets.len(), finding.targets_in_service);
     let on = format!("{} {of}", escape(&fold(targets.iter().map(String::as_str))));
