@@ -87,7 +87,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buffer)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buffer);
+        // Whoever writes to a closed stream may never read from it again.
+        if matches!(polled, Poll::Ready(Err(_))) {
+            self.seen.ended.cancel();
+        }
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
