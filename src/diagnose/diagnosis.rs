@@ -23,6 +23,12 @@ pub struct Diagnosis {
     pub hotspots: Vec<Hotspot>,
     /// Every planned target, odd ones first: failed, partial, then complete; by id within each.
     pub targets: Vec<TargetReport>,
+    /// Every spawn site seen, with findings or without, ordered by site.
+    pub sites: Vec<SiteReport>,
+    /// Who waits on what, the longest wait first.
+    pub waits: Vec<Wait>,
+    /// Hosts that differ from their peers at one site, ordered by site, then metric.
+    pub outliers: Vec<Outlier>,
 }
 
 /// What was done.
@@ -119,6 +125,109 @@ pub struct FleetSite {
     pub service: Service,
     /// Location, kind, `fn` and folded name.
     pub site: Site,
+}
+
+/// One spawn site over the fleet: what tables, heat maps and exports are made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SiteReport {
+    /// Which.
+    pub site: FleetSite,
+    /// Over all targets.
+    pub figures: SiteFigures,
+    /// On each target where it was seen.
+    pub by_target: BTreeMap<TargetId, SiteFigures>,
+    /// Time inside finished polls, of the tasks that were looked at closely on all targets together.
+    pub polls: Option<Distribution>,
+    /// Time between wake and poll, of the same tasks.
+    pub scheduled: Option<Distribution>,
+}
+
+/// Sums over the tasks of one site. Counts of states are at the end of the window, everything else is of the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SiteFigures {
+    /// Tasks alive.
+    pub alive: u64,
+    /// Tasks completed and still retained by the target.
+    pub completed: u64,
+    /// Spawned inside the window.
+    pub born: u64,
+    /// Completed inside the window.
+    pub died: u64,
+    /// Inside a poll.
+    pub running: u64,
+    /// Woken and not yet polled.
+    pub woken: u64,
+    /// Never polled yet.
+    pub never_polled: u64,
+    /// Polls.
+    pub polls: u64,
+    /// Wakes.
+    pub wakes: u64,
+    /// Wakes by the tasks themselves.
+    pub self_wakes: u64,
+    /// Time inside polls.
+    pub busy: Duration,
+    /// Time woken and not yet polled.
+    pub scheduled: Duration,
+    /// Age of the oldest poll that is still running.
+    pub longest_poll: Duration,
+}
+
+/// Times, as percentiles and as bars.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Distribution {
+    /// Tasks whose histograms were added up.
+    pub tasks: u64,
+    /// Values recorded.
+    pub count: u64,
+    /// Half of the values are at most this.
+    pub p50: Duration,
+    /// 90 of 100 values are at most this.
+    pub p90: Duration,
+    /// 99 of 100 values are at most this.
+    pub p99: Duration,
+    /// The largest value, outliers included.
+    pub max: Duration,
+    /// Values beyond the target's histogram limit (1 s by default).
+    pub outliers: u64,
+    /// Upper bound and number of values of each non-empty bar, ascending; bounds are powers of two of a microsecond.
+    pub bars: Vec<(Duration, u64)>,
+}
+
+/// Tasks that wait for one kind of resource, added up over targets by where it was created.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wait {
+    /// The service it is in.
+    pub service: Service,
+    /// `Mutex`, `Semaphore`, `mpsc` …
+    pub concrete_type: String,
+    /// Where it was created, where known.
+    pub location: Option<SpawnLocation>,
+    /// Waiting tasks by their spawn site.
+    pub waiters: BTreeMap<Site, u64>,
+    /// The longest of them has waited this long.
+    pub longest: Duration,
+    /// The spawn site of whoever probably holds it. The wire does not name holders: this is a guess.
+    pub probable_holder: Option<Site>,
+    /// Waiting tasks by target.
+    pub targets: BTreeMap<TargetId, u64>,
+}
+
+/// Hosts that differ from their peers in one figure of one site.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outlier {
+    /// The site.
+    pub site: FleetSite,
+    /// The figure, as playbooks name it.
+    pub metric: String,
+    /// The targets that differ, each with its value in words with unit.
+    pub targets: BTreeMap<TargetId, String>,
+    /// What is usual for the others, in words with unit.
+    pub usual: String,
+    /// How that was decided: the rule and its numbers.
+    pub method: String,
+    /// The attributes that tell these hosts from the rest (`version 1.4.2`), a sentence each; empty when none does.
+    pub explained_by: Vec<String>,
 }
 
 /// One rule's finding at one place, merged over hosts.

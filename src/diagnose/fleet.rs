@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::diagnosis::{Coverage, Diagnosis, FleetSite, RunFacts, Status, TargetReport};
+use super::diagnosis::{Coverage, Diagnosis, FleetSite, RunFacts, SiteReport, Status, TargetReport};
 use super::profile::{SiteProfile, counts, profiles};
 use super::rank::hotspots;
 use super::verdict::Gate;
@@ -50,7 +50,7 @@ impl<'a> Fleet<'a> {
     #[must_use]
     pub fn diagnose(self, run: RunFacts, gate: &Gate) -> Diagnosis {
         let coverage = coverage(self.targets.values());
-        let hotspots = hotspots(self.sites, self.playbook, &self.services);
+        let hotspots = hotspots(&self.sites, self.playbook, &self.services);
         let mut targets: Vec<_> = self.targets.into_values().collect();
         targets.sort_by_cached_key(|target| (oddness(&target.status), target.id.clone()));
         let judged = gate.judge(&hotspots, &coverage, run.interrupted);
@@ -62,6 +62,9 @@ impl<'a> Fleet<'a> {
             coverage,
             hotspots,
             targets,
+            sites: self.sites.into_iter().map(|(site, profile)| site_report(site, profile)).collect(),
+            waits: Vec::new(),
+            outliers: Vec::new(),
         }
     }
 
@@ -83,6 +86,11 @@ impl<'a> Fleet<'a> {
         let report = TargetReport { id: target.id.clone(), service: target.service.clone(), status };
         self.targets.insert(target.id.clone(), report);
     }
+}
+
+fn site_report(site: FleetSite, profile: SiteProfile) -> SiteReport {
+    let figures = profile.figures();
+    SiteReport { site, figures, by_target: profile.by_target, polls: None, scheduled: None }
 }
 
 /// Failed first, then partial, then complete.

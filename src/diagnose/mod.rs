@@ -9,7 +9,8 @@ mod rank;
 mod verdict;
 
 pub use diagnosis::{
-    Counts, Coverage, Diagnosis, Finding, FleetSite, Hotspot, RunFacts, Status, Subject, TargetReport, Verdict,
+    Counts, Coverage, Diagnosis, Distribution, Finding, FleetSite, Hotspot, Outlier, RunFacts, SiteFigures, SiteReport,
+    Status, Subject, TargetReport, Verdict, Wait,
 };
 pub use fleet::Fleet;
 pub use verdict::Gate;

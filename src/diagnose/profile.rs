@@ -4,15 +4,14 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::detect::Hit;
-use super::diagnosis::Counts;
-use crate::model::{ObservationWindow, Snapshot, TargetId, Task, TaskKind, TaskState};
+use super::diagnosis::{Counts, SiteFigures};
+use crate::model::{Activity, ObservationWindow, Snapshot, TargetId, TargetTime, Task, TaskKind, TaskState};
 use crate::playbook::{Confidence, Rule, Severity};
 
 /// What a site's tasks on some targets add up to. Adding is associative and commutative.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SiteProfile {
-    pub alive: u64,
-    pub all: u64,
+    pub by_target: BTreeMap<TargetId, SiteFigures>,
     /// By the rule's place in the playbook.
     pub hits: BTreeMap<usize, Hits>,
 }
@@ -37,9 +36,14 @@ pub(super) struct Worst {
 }
 
 impl SiteProfile {
+    /// Over all targets.
+    pub(super) fn figures(&self) -> SiteFigures {
+        let mut sum = SiteFigures::default();
+        self.by_target.values().for_each(|figures| sum.add(figures));
+        sum
+    }
+
     fn add(&mut self, task: &Task, target: &TargetId, rules: &[Rule], kind: &TaskKind) {
-        self.all += 1;
-        self.alive += u64::from(task.last.state() != TaskState::Done);
         for (index, rule) in rules.iter().enumerate() {
             if let Some(hit) = rule.detector.detect(task, kind) {
                 self.hits.entry(index).or_default().merge(Hits::of(hit, task, target));
@@ -48,11 +52,54 @@ impl SiteProfile {
     }
 
     pub(super) fn merge(&mut self, other: Self) {
-        self.alive += other.alive;
-        self.all += other.all;
+        for (target, figures) in other.by_target {
+            self.by_target.entry(target).or_default().add(&figures);
+        }
         for (rule, hits) in other.hits {
             self.hits.entry(rule).or_default().merge(hits);
         }
+    }
+}
+
+impl SiteFigures {
+    fn count(&mut self, task: &Task, start: Option<TargetTime>) {
+        let Activity { polls, wakes, self_wakes, busy, scheduled } = task.activity(start);
+        let state = task.last.state();
+        self.add(&Self {
+            alive: u64::from(state != TaskState::Done),
+            completed: u64::from(state == TaskState::Done),
+            born: u64::from(start.is_some_and(|start| task.created_at > start)),
+            died: u64::from(start.is_some() && task.last.stats.dropped_at > start),
+            running: u64::from(state == TaskState::Running),
+            woken: u64::from(state == TaskState::Scheduled),
+            never_polled: u64::from(state == TaskState::NeverPolled),
+            polls,
+            wakes,
+            self_wakes,
+            busy,
+            scheduled,
+            longest_poll: task.last.current_poll(),
+        });
+    }
+
+    /// All sums saturate: the figures come from elsewhere.
+    fn add(&mut self, other: &Self) {
+        let counts: [(&mut u64, u64); 10] = [
+            (&mut self.alive, other.alive),
+            (&mut self.completed, other.completed),
+            (&mut self.born, other.born),
+            (&mut self.died, other.died),
+            (&mut self.running, other.running),
+            (&mut self.woken, other.woken),
+            (&mut self.never_polled, other.never_polled),
+            (&mut self.polls, other.polls),
+            (&mut self.wakes, other.wakes),
+            (&mut self.self_wakes, other.self_wakes),
+        ];
+        counts.into_iter().for_each(|(sum, value)| *sum = sum.saturating_add(value));
+        self.busy = self.busy.saturating_add(other.busy);
+        self.scheduled = self.scheduled.saturating_add(other.scheduled);
+        self.longest_poll = self.longest_poll.max(other.longest_poll);
     }
 }
 
@@ -104,11 +151,18 @@ impl Hits {
 /// The profile of each of the snapshot's sites, in their order.
 pub(super) fn profiles(rules: &[Rule], target: &TargetId, snapshot: &Snapshot) -> Vec<SiteProfile> {
     let mut profiles = vec![SiteProfile::default(); snapshot.sites.len()];
+    let mut figures = vec![SiteFigures::default(); snapshot.sites.len()];
     for task in &snapshot.tasks {
         let index = task.site.0 as usize;
-        if let (Some(profile), Some(site)) = (profiles.get_mut(index), snapshot.sites.get(index)) {
+        if let (Some(profile), Some(figures), Some(site)) =
+            (profiles.get_mut(index), figures.get_mut(index), snapshot.sites.get(index))
+        {
             profile.add(task, target, rules, &site.kind);
+            figures.count(task, snapshot.window.first);
         }
+    }
+    for (profile, figures) in profiles.iter_mut().zip(figures) {
+        profile.by_target.insert(target.clone(), figures);
     }
     profiles
 }

@@ -14,14 +14,14 @@ use crate::playbook::{Detector, Playbook, Rule};
 
 /// Every site with findings, worst first.
 pub(super) fn hotspots(
-    sites: BTreeMap<FleetSite, SiteProfile>,
+    sites: &BTreeMap<FleetSite, SiteProfile>,
     playbook: &Playbook,
     services: &BTreeMap<Service, usize>,
 ) -> Vec<Hotspot> {
     let mut hotspots: Vec<_> = sites
-        .into_iter()
+        .iter()
         .filter(|(_, profile)| !profile.hits.is_empty())
-        .map(|(site, profile)| hotspot(site, &profile, playbook, services))
+        .map(|(site, profile)| hotspot(site.clone(), profile, playbook, services))
         .collect();
     hotspots.sort_by_cached_key(|hotspot| (key(&hotspot.findings[0]), hotspot.subject.clone()));
     hotspots
@@ -68,7 +68,8 @@ fn rank_reason(finding: &Finding) -> String {
 fn finding(rule: &Rule, hits: &Hits, profile: &SiteProfile, targets_in_service: usize) -> Finding {
     let confidence = hits.confidence();
     let caps = hits.caps.get(&confidence).into_iter().flatten().map(|&cap| cap.to_owned()).collect();
-    let of = if rule.detector.counts_completed() { profile.all } else { profile.alive };
+    let figures = profile.figures();
+    let of = figures.alive + if rule.detector.counts_completed() { figures.completed } else { 0 };
     let affected = hits.affected();
     Finding {
         rule: rule.id.clone(),

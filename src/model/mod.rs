@@ -21,5 +21,5 @@ pub use location::{Origin, SpawnLocation};
 pub use resource::{AsyncOp, Attribute, AttributeValue, Resource};
 pub use snapshot::{Histograms, ObservationWindow, Snapshot, TimeHistogram, Vintage};
 pub use target::{ContainerSelector, Endpoint, Route, Service, SshDestination, Target, TargetId};
-pub use task::{Sample, Site, SiteIndex, SpanId, Task, TaskKind, TaskState, TaskStats};
+pub use task::{Activity, Sample, Site, SiteIndex, SpanId, Task, TaskKind, TaskState, TaskStats};
 pub use time::{Received, TargetTime};

@@ -220,7 +220,43 @@ impl Sample {
     }
 }
 
+/// What a task did inside the window: differences of its two samples, never lifetime totals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Times it was polled.
+    pub polls: u64,
+    /// Times it was woken.
+    pub wakes: u64,
+    /// Times it woke itself.
+    pub self_wakes: u64,
+    /// Time inside polls, the running one included.
+    pub busy: Duration,
+    /// Time woken and not yet polled, the present episode included.
+    pub scheduled: Duration,
+}
+
 impl Task {
+    /// What it did since `window_start`. A task that was spawned later did everything inside the window; one that was
+    /// there before did what its first and last sample differ by.
+    #[must_use]
+    pub fn activity(&self, window_start: Option<TargetTime>) -> Activity {
+        let (last, first) = (&self.last, &self.first);
+        let is_born_inside = window_start.is_some_and(|start| self.created_at > start);
+        let count = |of: fn(&TaskStats) -> u64| {
+            of(&last.stats).saturating_sub(if is_born_inside { 0 } else { of(&first.stats) })
+        };
+        let time = |of: fn(&Sample) -> Duration| {
+            of(last).saturating_sub(if is_born_inside { Duration::ZERO } else { of(first) })
+        };
+        Activity {
+            polls: count(|stats| stats.polls),
+            wakes: count(|stats| stats.wakes),
+            self_wakes: count(|stats| stats.self_wakes),
+            busy: time(Sample::busy),
+            scheduled: time(Sample::scheduled),
+        }
+    }
+
     /// Time from spawn to completion, or to the last sample.
     #[must_use]
     pub fn total(&self) -> Duration {

@@ -153,7 +153,7 @@ struct AnomalyJson<'a> {
 }
 
 pub(super) fn render(diagnosis: &Diagnosis) -> String {
-    let Diagnosis { run, verdict, verdict_reasons, exit_code, coverage, hotspots, targets } = diagnosis;
+    let Diagnosis { run, verdict, verdict_reasons, exit_code, coverage, hotspots, targets, .. } = diagnosis;
     let document = Document {
         schema_version: SCHEMA_VERSION,
         verdict: words::verdict(*verdict),
