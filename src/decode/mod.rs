@@ -1,4 +1,4 @@
-//! The console's messages become a [`Snapshot`]. Pure, and nothing a target sends can make it panic.
+//! The console's messages become a `Snapshot`. Pure, and nothing a target sends can make it panic.
 //!
 //! Facts about the wire that shape this stage: updates repeat entities and are merged idempotently by
 //! (span id, creation time); statistics replace, they never add; counters are only ever compared with the
