@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::Duration;
 
-use super::rule::{Detector, Rule, RuleId, Severity};
+use super::detector::{DETECTORS, Detector, DetectorEntry, ThresholdEntry};
+use super::rule::{Rule, RuleId, Severity};
+use super::threshold::Threshold;
 use super::{API_VERSION, KIND, Playbook};
 use crate::source::{Complaints, Node, Place, Source, nearest, shown};
 
 const TOP: &[&str] = &["apiVersion", "kind", "name", "rules"];
 const RULE: &[&str] =
     &["id", "name", "detect", "thresholds", "severity", "title", "why", "remedy", "next_checks", "reference"];
-const DETECTORS: &[&str] = &["self-wakes", "lost-waker", "never-yielded", "auto-boxed-future", "large-future"];
 
 /// Reads the playbook `text` of the file `path`.
 ///
@@ -134,74 +134,60 @@ impl Loader<'_> {
 
     fn detector(&mut self, node: &Node) -> Option<Detector> {
         let name = self.text(node, "detect")?;
-        let thresholds = node.get("thresholds");
-        let known: &[&str] = match name.as_str() {
-            "self-wakes" => &["self_wake_percent"],
-            "never-yielded" => &["busy"],
-            "large-future" => &["size_bytes"],
-            _ => &[],
+        let Some(entry) = DETECTORS.iter().find(|entry| entry.name == name) else {
+            let names = || DETECTORS.iter().map(|entry| entry.name);
+            let instead = nearest(&name, names()).map_or_else(
+                || format!("one of: {}", names().collect::<Vec<_>>().join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
+            let at = node.get("detect").map_or(node.place, |detect| detect.place);
+            self.source.complain_with(at, format!("no detector `{}`", shown(&name)), instead);
+            return None;
         };
-        if let Some(entries) = thresholds.and_then(Node::mapping) {
-            self.source.expect_keys(entries, known);
-        }
-        let threshold = |key: &str| thresholds.and_then(|thresholds| thresholds.get(key));
-        match name.as_str() {
-            "self-wakes" => {
-                let self_wake_percent = self.number(threshold("self_wake_percent"), 50, 0..=99)?;
-                Some(Detector::SelfWakes { self_wake_percent })
-            }
-            "lost-waker" => Some(Detector::LostWaker),
-            "never-yielded" => {
-                Some(Detector::NeverYielded { busy: self.duration(threshold("busy"), Duration::from_secs(1))? })
-            }
-            "auto-boxed-future" => Some(Detector::AutoBoxedFuture),
-            "large-future" => {
-                Some(Detector::LargeFuture { size_bytes: self.number(threshold("size_bytes"), 1024, 1..=u64::MAX)? })
-            }
-            other => {
-                let instead = nearest(other, DETECTORS.iter().copied()).map_or_else(
-                    || format!("one of: {}", DETECTORS.join(", ")),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                let at = node.get("detect").map_or(node.place, |detect| detect.place);
-                self.source.complain_with(at, format!("no detector `{}`", shown(other)), instead);
-                None
-            }
-        }
+        let set = self.thresholds(node, entry)?;
+        Detector::build(entry.name, |name| set.iter().find(|(known, _)| *known == name).map(|(_, value)| *value))
     }
 
-    fn number(&mut self, node: Option<&Node>, default: u64, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
-        let Some(node) = node else { return Some(default) };
-        let number = node.text().and_then(|text| text.parse().ok()).filter(|number| range.contains(number));
-        if number.is_none() {
-            let instead = format!("a whole number from {} to {}", range.start(), range.end());
-            self.source.complain_with(node.place, "this threshold is impossible", instead);
+    /// The thresholds that the rule sets; nothing when one of them is wrong.
+    fn thresholds(&mut self, node: &Node, entry: &DetectorEntry) -> Option<Vec<(&'static str, Threshold)>> {
+        let Some(thresholds) = node.get("thresholds") else { return Some(Vec::new()) };
+        let Some(entries) = thresholds.mapping() else {
+            let what = format!("`thresholds` must be a mapping, this is {}", thresholds.kind());
+            self.source.complain(thresholds.place, what);
+            return None;
+        };
+        let known: Vec<_> = entry.thresholds.iter().map(|threshold| threshold.name).collect();
+        if known.is_empty() && !entries.is_empty() {
+            self.source.complain(thresholds.place, format!("the detector `{}` has no thresholds", entry.name));
+            return None;
         }
-        number
+        self.source.expect_keys(entries, &known);
+        let values: Vec<_> =
+            entry.thresholds.iter().filter_map(|known| Some((known, thresholds.get(known.name)?))).collect();
+        let set: Vec<_> =
+            values.into_iter().map(|(known, node)| Some((known.name, self.threshold(known, node)?))).collect();
+        set.into_iter().collect()
     }
 
-    fn duration(&mut self, node: Option<&Node>, default: Duration) -> Option<Duration> {
-        let Some(node) = node else { return Some(default) };
-        let parsed = node.text().and_then(|text| text.parse::<jiff::SignedDuration>().ok());
-        let duration = parsed.and_then(|parsed| Duration::try_from(parsed).ok());
-        if duration.is_none() {
-            self.source.complain_with(node.place, "this is no time", "a time such as `500ms` or `5s`");
+    fn threshold(&mut self, known: &ThresholdEntry, node: &Node) -> Option<Threshold> {
+        let Some(value) = node.text().and_then(|text| known.kind.parse(text)) else {
+            self.source.complain_with(
+                node.place,
+                format!("`{}` is of another kind", known.name),
+                known.kind.examples(),
+            );
+            return None;
+        };
+        if !(known.least.raw..=known.most.raw).contains(&value.raw) {
+            let instead = if known.most.raw == u64::MAX {
+                format!("at least {}", known.least)
+            } else {
+                format!("from {} to {}", known.least, known.most)
+            };
+            self.source.complain_with(node.place, format!("{value} is impossible for `{}`", known.name), instead);
+            return None;
         }
-        duration
-    }
-}
-
-impl Detector {
-    /// A title with its thresholds filled in.
-    fn fill(self, title: &str) -> String {
-        match self {
-            Self::SelfWakes { self_wake_percent } => {
-                title.replace("{self_wake_percent}", &self_wake_percent.to_string())
-            }
-            Self::NeverYielded { busy } => title.replace("{busy}", &format!("{busy:?}")),
-            Self::LargeFuture { size_bytes } => title.replace("{size_bytes}", &size_bytes.to_string()),
-            Self::LostWaker | Self::AutoBoxedFuture => title.to_owned(),
-        }
+        Some(value)
     }
 }
 
@@ -252,7 +238,7 @@ mod tests {
         assert!(
             complaints(&with("detect: self-wakes\n    thresholds: {self_wake_percent: 100}")).contains("impossible")
         );
-        assert!(complaints(&with("detect: never-yielded\n    thresholds: {busy: soon}")).contains("no time"));
+        assert!(complaints(&with("detect: never-yielded\n    thresholds: {busy: soon}")).contains("another kind"));
         assert!(complaints("kind: Playbook\nname: x\nrules: []\n").contains("`apiVersion` is missing"));
         assert!(complaints("").contains("no playbook"));
         let twice = format!(

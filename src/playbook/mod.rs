@@ -1,12 +1,16 @@
 //! Rules as data: which detectors run, with which thresholds, and what their findings mean.
 
+mod detector;
 mod load;
 mod rule;
+mod threshold;
 
 use std::path::Path;
 
+pub use detector::{DETECTORS, Detector, DetectorEntry, Scope, ThresholdEntry};
 pub use load::load;
-pub use rule::{Confidence, Detector, Rule, RuleId, Severity};
+pub use rule::{Confidence, Rule, RuleId, Severity};
+pub use threshold::{Kind, Threshold};
 
 /// The format's version.
 const API_VERSION: &str = "fleetdiag/v1";

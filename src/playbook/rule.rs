@@ -1,9 +1,10 @@
 //! The words of a rule.
 
 use std::fmt;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use super::detector::Detector;
 
 /// How bad a finding is. Ordered, so that filters and gates are comparisons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -62,30 +63,6 @@ impl fmt::Display for RuleId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
     }
-}
-
-/// What classifies a task, with its thresholds. Native code; the definitions are tokio-console's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Detector {
-    /// More than this share of wakes is by the task itself.
-    SelfWakes {
-        /// In whole percent; more than that, not as much.
-        self_wake_percent: u64,
-    },
-    /// Alive, not running, not woken, and no waker left.
-    LostWaker,
-    /// Inside its first poll for at least this long.
-    NeverYielded {
-        /// Time inside polls.
-        busy: Duration,
-    },
-    /// Tokio boxed the future.
-    AutoBoxedFuture,
-    /// At least this large.
-    LargeFuture {
-        /// In bytes.
-        size_bytes: u64,
-    },
 }
 
 /// A rule: what is detected, and what to say and do about it.
