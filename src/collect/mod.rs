@@ -12,6 +12,8 @@ mod child;
 mod classify;
 mod client;
 mod codec;
+#[allow(dead_code, reason = "whoever looks for containers and host context will run commands")]
+mod command;
 mod journey;
 mod ledger;
 mod observe;

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::child::Group;
 use super::classify;
+use super::command::{self, Limits, NO_SUCH_PROGRAM, Output};
 use crate::model::{Endpoint, Failure, Reason, SshDestination, Stage};
 use crate::plan::{Budget, SshSettings};
 
@@ -32,6 +33,9 @@ const GRACE: Duration = Duration::from_millis(300);
 
 /// How long the reason may come after a connection broke.
 const REASON_DELAY: Duration = Duration::from_millis(500);
+
+/// Commands at once on one session: sshd allows ten (`MaxSessions`), and leaves the user's own alone.
+const COMMANDS_AT_ONCE: usize = 4;
 
 /// What we always ask of `ssh`. Keys, users, ports, crypto and host-key policy stay the user's.
 const OPTIONS: &[&str] = &[
@@ -57,6 +61,8 @@ pub(super) struct Master {
     control: PathBuf,
     /// Held while a channel opens, so that a refusal on stderr belongs to the one who holds it.
     pub(super) opening: tokio::sync::Mutex<()>,
+    #[allow(dead_code, reason = "used by `run`")]
+    commands: tokio::sync::Semaphore,
 }
 
 impl Master {
@@ -104,7 +110,38 @@ impl Master {
             }
             sleep(SOCKET_POLL).await;
         };
-        Ok(Self { group, session, stderr, control, opening: tokio::sync::Mutex::new(()) })
+        let commands = tokio::sync::Semaphore::new(COMMANDS_AT_ONCE);
+        Ok(Self { group, session, stderr, control, opening: tokio::sync::Mutex::new(()), commands })
+    }
+
+    /// Runs `argv` on the server, without a new handshake. Each word reaches the program as it is: the login shell
+    /// between us sees it in single quotes.
+    ///
+    /// # Errors
+    /// When the server refuses to run anything, the session is lost, or the command does not end in time. Whatever the
+    /// command itself says, also that there is no such program, is an [`Output`].
+    #[allow(dead_code, reason = "whoever looks for containers and host context will run commands")]
+    pub(super) async fn run(&self, argv: &[&str], limits: Limits) -> Result<Output, Failure> {
+        let Some((program, arguments)) = argv.split_first() else { return Ok(Output::default()) };
+        let refused =
+            |error: &openssh::Error| self.lost().unwrap_or_else(|| Failure::new(Reason::CommandRefused, causes(error)));
+        let running = async {
+            let _permit = self.commands.acquire().await;
+            let mut command = self.session.command(*program);
+            command.args(arguments);
+            command.stdin(openssh::Stdio::null()).stdout(openssh::Stdio::piped()).stderr(openssh::Stdio::piped());
+            let mut child = command.spawn().await.map_err(|error| refused(&error))?;
+            let (stdout, stderr) = (child.stdout().take(), child.stderr().take());
+            let end = async {
+                match child.wait().await {
+                    Ok(status) => status.code(),
+                    Err(openssh::Error::Remote(_)) => Some(NO_SUCH_PROGRAM),
+                    Err(_) => None,
+                }
+            };
+            command::gather(stdout, stderr, end, limits).await
+        };
+        timeout(limits.time, running).await.unwrap_or_else(|_| Err(command::too_slow(limits)))
     }
 
     /// Has `ssh` forward connections on the unix socket `local` to `endpoint`, as seen from the server.
@@ -123,13 +160,10 @@ impl Master {
             }
         };
         let local = Socket::UnixSocket { path: local.into() };
-        self.session.request_port_forward(ForwardType::Local, local, remote).await.map_err(|error| {
-            // The crate's own text is general; its causes say what `ssh` answered.
-            let causes: Vec<_> = std::iter::successors(std::error::Error::source(&error), |error| error.source())
-                .map(ToString::to_string)
-                .collect();
-            Failure::new(Reason::ForwardingProhibited, classify::detail(&causes.join(": ")))
-        })
+        self.session
+            .request_port_forward(ForwardType::Local, local, remote)
+            .await
+            .map_err(|error| Failure::new(Reason::ForwardingProhibited, causes(&error)))
     }
 
     /// A mark in what `ssh` prints, for [`Master::refusal_since`].
@@ -162,6 +196,12 @@ impl Master {
         }
         let _ = std::fs::remove_file(&self.control);
     }
+}
+
+/// What `ssh` answered: the crate's own text is general, its causes are not.
+fn causes(error: &openssh::Error) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
+    classify::detail(&causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
 }
 
 fn arguments(destination: &SshDestination, settings: &SshSettings, budget: &Budget, control: &Path) -> Vec<OsString> {
@@ -272,10 +312,88 @@ impl Tail {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_STDERR, Tail, arguments};
-    use crate::model::SshDestination;
+    use super::{Limits, MAX_STDERR, Master, Tail, arguments};
+    use crate::model::{Reason, SshDestination};
     use crate::plan::{Budget, SshSettings};
+    use std::fs;
     use std::path::Path;
+    use std::process::Command;
+    use std::time::Duration;
+
+    /// A server on a pipe, with `extra` lines in its sshd_config, and a task on its session.
+    fn on_a_server<T, F>(extra: &str, task: impl FnOnce(Master) -> F + Send + 'static) -> T
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let directory = tempfile::tempdir().unwrap();
+        let at = directory.path().display().to_string();
+        for key in ["host_key", "user_key"] {
+            let made = Command::new("ssh-keygen")
+                .args(["-q", "-t", "ed25519", "-N", "", "-f", &format!("{at}/{key}")])
+                .status();
+            assert!(made.unwrap().success());
+        }
+        let host_key = fs::read_to_string(format!("{at}/host_key.pub")).unwrap();
+        fs::write(format!("{at}/known_hosts"), format!("lab {host_key}")).unwrap();
+        let server = format!(
+            "{extra}\nHostKey {at}/host_key\nAuthorizedKeysFile {at}/user_key.pub\nUsePAM no\nStrictModes no\nPidFile none\n"
+        );
+        fs::write(format!("{at}/sshd_config"), server).unwrap();
+        let client = format!(
+            "Host lab\nProxyCommand /usr/sbin/sshd -i -f {at}/sshd_config\nHostKeyAlias lab\n\
+             UserKnownHostsFile {at}/known_hosts\nIdentityFile {at}/user_key\nIdentitiesOnly yes\n"
+        );
+        fs::write(format!("{at}/ssh_config"), client).unwrap();
+        if rustix::process::geteuid().is_root() {
+            fs::create_dir_all("/run/sshd").unwrap();
+        }
+        let settings = SshSettings { config: Some(format!("{at}/ssh_config").into()), options: Vec::new() };
+        let destination = SshDestination {
+            host: "lab".parse().unwrap(),
+            user: None,
+            port: None,
+            identity_file: None,
+            extra_args: Vec::new(),
+        };
+        let control = directory.path().join("0");
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let done = runtime.spawn(async move {
+            let master = Master::open(&destination, &settings, &Budget::default(), control).await.unwrap();
+            task(master).await
+        });
+        runtime.block_on(done).unwrap()
+    }
+
+    #[test]
+    fn commands_run_on_the_session_word_for_word_and_within_bounds() {
+        on_a_server("", async |master| {
+            let words = ["printf", "%s|", "a b", "$(id)", "`id`", "'\"; false #", "-x", "", "!!", "ä\n"];
+            let output = master.run(&words, Limits::default()).await.unwrap();
+            assert_eq!(output.text(), "a b|$(id)|`id`|'\"; false #|-x||!!|ä\n|");
+            let output = master.run(&["sh", "-c", "echo no >&2; exit 3"], Limits::default()).await.unwrap();
+            assert_eq!((output.complaint().as_str(), output.code), ("no\n", Some(3)));
+            let missing = master.run(&["no-such-program-here"], Limits::default()).await.unwrap();
+            assert_eq!((missing.code, missing.complaint().contains("no-such-program-here")), (Some(127), true));
+            let endless = master.run(&["yes"], Limits { bytes: 10, ..Limits::default() }).await.unwrap();
+            assert_eq!((endless.stdout.len(), endless.cut_off, endless.succeeded()), (10, true, false));
+            let brief = Limits { time: Duration::from_millis(50), ..Limits::default() };
+            let stalled = master.run(&["sleep", "5"], brief).await.unwrap_err();
+            assert_eq!(stalled.reason, Reason::CommandStalled);
+            assert!(master.run(&["true"], Limits::default()).await.unwrap().succeeded(), "the session goes on");
+            master.close().await;
+        });
+    }
+
+    #[test]
+    fn a_server_that_runs_no_commands_is_told() {
+        on_a_server("MaxSessions 0", async |master| {
+            let refused = master.run(&["true"], Limits::default()).await.unwrap_err();
+            assert_eq!(refused.reason, Reason::CommandRefused);
+            assert!(!refused.detail.is_empty());
+            master.close().await;
+        });
+    }
 
     #[test]
     fn the_destination_comes_after_the_options_end() {

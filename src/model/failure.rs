@@ -88,6 +88,10 @@ reasons! {
     SshMissing Resolve "ssh-missing" "no `ssh` program on this machine",
     /// File or process limits of this machine.
     LocalLimit Resolve "local-limit" "this machine ran out of processes or file descriptors",
+    /// The server runs no commands for this user.
+    CommandRefused Resolve "command-refused" "the server runs no command for this user",
+    /// A command on the server did not end.
+    CommandStalled Resolve "command-stalled" "a command did not end in time",
     /// No Docker or Podman there.
     EngineMissing Resolve "engine-missing" "no docker or podman on the server",
     /// The engine does not answer.
@@ -233,6 +237,8 @@ fn hint(reason: Reason, place: &Place) -> String {
         Reason::SshConfigInvalid => format!("run `ssh -G {ssh}` and mend the line that it names"),
         Reason::SshMissing => "install the OpenSSH client (`apt install openssh-client`)".to_owned(),
         Reason::LocalLimit => "raise `ulimit -n` and `ulimit -u`, or lower `--forks`".to_owned(),
+        Reason::CommandRefused => format!("compare with `ssh {ssh} true`: a forced command, `MaxSessions` or the login shell forbids it; give the console's address instead"),
+        Reason::CommandStalled => format!("try `ssh {ssh} true`: is the server overloaded, does a login script wait?"),
         Reason::EngineMissing => "give the console's address instead (`console: 127.0.0.1:6669`), or install docker there".to_owned(),
         Reason::EngineUnreachable => format!("check `ssh {ssh} docker version`: is the engine up, is `DOCKER_HOST` right?"),
         Reason::EngineDenied => format!("add the user to the `docker` group on {ssh}, or give the published port instead"),
