@@ -1,10 +1,10 @@
 //! Inventory, patterns and settings resolved into what will be done. After this nothing asks for a default.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::inventory::{ConsoleSetting, DEFAULT_PORT, Inventory, Pattern, PatternError, Transport, Vars};
+use crate::inventory::{ConsoleSetting, DEFAULT_PORT, DirectTarget, Inventory, Pattern, PatternError, Transport, Vars};
 use crate::model::{Endpoint, HostName, InvalidName, Route, Service, SshDestination, Target, TargetId};
 
 /// What a run will do: which targets, how they are reached, and within which bounds.
@@ -95,6 +95,8 @@ impl Default for Budget {
 pub struct Selection {
     /// Their union is selected.
     pub patterns: Vec<Pattern>,
+    /// Consoles named on the command line, taken as they are beside what the patterns select.
+    pub direct: Vec<DirectTarget>,
     /// Each keeps only what it selects too.
     pub limit: Vec<Pattern>,
     /// None of these.
@@ -148,7 +150,9 @@ pub fn plan(
     };
     let hosts = select(inventory, selection)?;
     let mut targets: Vec<_> = hosts.into_iter().flat_map(|host| targets(host, &inventory.vars(host))).collect();
+    targets.extend(selection.direct.iter().map(direct));
     targets.sort_by(|a, b| a.id.cmp(&b.id));
+    targets.dedup_by(|a, b| a.id == b.id);
     Ok(Plan { targets, budget, ssh })
 }
 
@@ -164,6 +168,9 @@ fn from_aliases(selection: &Selection) -> Result<Inventory, PlanError> {
 }
 
 fn select<'a>(inventory: &'a Inventory, selection: &Selection) -> Result<Vec<&'a HostName>, PlanError> {
+    if selection.patterns.is_empty() && !selection.direct.is_empty() {
+        return Ok(Vec::new());
+    }
     if selection.patterns.is_empty() {
         let groups: Vec<_> = inventory.groups().map(|group| group.as_str()).collect();
         return Err(PlanError::NoPattern { groups: groups.join(", ") });
@@ -228,6 +235,16 @@ fn targets(host: &HostName, vars: &Vars) -> Vec<Target> {
     }
 }
 
+fn direct(named: &DirectTarget) -> Target {
+    Target {
+        id: named.id.clone(),
+        service: Service::default(),
+        route: Route::Direct,
+        endpoint: named.endpoint.clone(),
+        attributes: BTreeMap::new(),
+    }
+}
+
 fn destination(address: &HostName, vars: &Vars) -> SshDestination {
     let words = [&vars.common_args, &vars.extra_args];
     SshDestination {
@@ -242,7 +259,7 @@ fn destination(address: &HostName, vars: &Vars) -> SshDestination {
 #[cfg(test)]
 mod tests {
     use super::{Budget, Plan, PlanError, Selection, SshSettings, plan, shard};
-    use crate::inventory::{Inventory, Pattern};
+    use crate::inventory::{DirectTarget, Inventory, Pattern};
     use crate::model::Route;
 
     fn patterns(texts: &[&str]) -> Vec<Pattern> {
@@ -301,6 +318,36 @@ db:
         assert_eq!((target("db1/api").service.0.as_str(), target("db1/jobs").service.0.as_str()), ("db", "jobs"));
         assert_eq!(target("db1/api").attributes["region"], "eu");
         assert_eq!(target("db1/api").route, target("db1/jobs").route, "they share a session");
+    }
+
+    #[test]
+    fn consoles_of_the_command_line_need_no_inventory() {
+        let direct = |texts: &[&str]| {
+            let direct = texts.iter().map(|text| DirectTarget::parse(text).unwrap().unwrap()).collect();
+            Selection { direct, ..Selection::default() }
+        };
+        let alone = planned(None, &direct(&["http://localhost:6669", "docker:app", "http://localhost:6669"])).unwrap();
+        assert_eq!(ids(&alone), ["localhost/6669", "localhost/docker:app:6669"]);
+        assert!(alone.targets.iter().all(|target| target.route == Route::Direct));
+        let mut beside = direct(&["unix:/run/app.sock"]);
+        beside.patterns = patterns(&["db"]);
+        let beside = planned(Some(&fleet()), &beside).unwrap();
+        assert_eq!(ids(&beside), ["db1/api", "db1/jobs", "localhost/unix:/run/app.sock"]);
+    }
+
+    #[test]
+    fn containers_are_on_the_server_or_on_this_machine() {
+        let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+        let text = "all: {hosts: {web1: {console: 'docker:app'}, here: {console: 'docker:app', transport: direct}}}";
+        std::fs::write(file.path(), text).unwrap();
+        let mut inventory = Inventory::default();
+        inventory.add(file.path().to_str().unwrap()).unwrap();
+        let all = Selection { patterns: patterns(&["all"]), ..Selection::default() };
+        let plan = planned(Some(&inventory), &all).unwrap();
+        assert_eq!(ids(&plan), ["here", "web1"]);
+        assert_eq!(plan.targets[0].endpoint, plan.targets[1].endpoint);
+        assert_eq!(plan.targets[0].route, Route::Direct);
+        assert!(matches!(plan.targets[1].route, Route::Ssh(_)));
     }
 
     #[test]

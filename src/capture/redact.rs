@@ -78,8 +78,9 @@ fn redacted_target(target: &Target, names: &mut StandIns) -> Result<Target, Inva
     target.endpoint = match target.endpoint {
         Endpoint::Tcp { host, port } => Endpoint::Tcp { host: names.words(&host), port },
         Endpoint::Unix(_) => Endpoint::Unix(PathBuf::from("/redacted.sock")),
-        Endpoint::Container { port, .. } => {
-            Endpoint::Container { selector: ContainerSelector::Name("redacted".to_owned()), port }
+        Endpoint::Container { engine, port, .. } => {
+            let selector = ContainerSelector::Name("redacted".to_owned());
+            Endpoint::Container { engine, selector, port, network: None }
         }
     };
     target.attributes = target.attributes.into_iter().map(|(key, value)| (key, names.attribute(&value))).collect();

@@ -144,7 +144,8 @@ pub struct CompletionsArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Hosts")]
 pub struct SelectArgs {
-    /// Hosts, groups and patterns as in Ansible: `web`, `a:b`, `a:&b`, `a:!b`, `web[01:20]`, `~regex`, `all`
+    /// Hosts, groups and patterns as in Ansible: `web`, `a:b`, `a:&b`, `a:!b`, `web[01:20]`, `~regex`, `all`; or a
+    /// console of this machine: `http://localhost:6669`, `unix:/run/app.sock`, `docker:NAME`
     #[arg(value_name = "PATTERN")]
     pub patterns: Vec<String>,
     /// Inventory: a YAML file, or a list such as `a,b,`; repeatable. Without one, names are ssh aliases

@@ -5,7 +5,7 @@ use anyhow::{Context, bail};
 use super::CommandError;
 use crate::cli::{CollectArgs, JudgeArgs, SelectArgs};
 use crate::diagnose::Gate;
-use crate::inventory::{Inventory, Pattern};
+use crate::inventory::{DirectTarget, Inventory, Pattern};
 use crate::plan::{self, Budget, Plan, Selection, SshSettings};
 
 pub(super) fn plan(select: &SelectArgs, collect: &CollectArgs) -> Result<Plan, CommandError> {
@@ -17,14 +17,36 @@ fn resolve(select: &SelectArgs, collect: &CollectArgs) -> anyhow::Result<Plan> {
     for argument in &select.inventory {
         inventory.get_or_insert_with(Inventory::default).add(argument)?;
     }
+    let (direct, named) = direct_targets(&select.patterns, inventory.as_ref())?;
     let selection = Selection {
-        patterns: patterns(&select.patterns)?,
+        patterns: patterns(&named)?,
+        direct,
         limit: patterns(&from_files(&select.limit)?)?,
         exclude: patterns(&select.exclude)?,
         pick: select.pick,
         shard: select.shard.as_deref().map(shard).transpose()?,
     };
     Ok(plan::plan(inventory.as_ref(), &selection, budget(collect), ssh(collect)?)?)
+}
+
+/// Takes apart what names a console itself (`http://…`, `unix:…`, `docker:…`) and what is a pattern.
+///
+/// A group that is called `docker` keeps its meaning in `docker:web`.
+fn direct_targets(texts: &[String], inventory: Option<&Inventory>) -> anyhow::Result<(Vec<DirectTarget>, Vec<String>)> {
+    let is_group = |text: &str| {
+        let first = text.split(':').next().unwrap_or_default();
+        inventory.is_some_and(|inventory| inventory.members(first).is_some())
+    };
+    let (mut direct, mut patterns) = (Vec::new(), Vec::new());
+    for text in texts {
+        match DirectTarget::parse(text) {
+            Ok(None) => patterns.push(text.clone()),
+            _ if is_group(text) => patterns.push(text.clone()),
+            Ok(Some(target)) => direct.push(target),
+            Err(refused) => return Err(refused.into()),
+        }
+    }
+    Ok((direct, patterns))
 }
 
 fn patterns(texts: &[String]) -> anyhow::Result<Vec<Pattern>> {

@@ -1,5 +1,6 @@
 //! Files become hosts, groups and what is set for them. Ansible's shape and words; our settings are variables beside theirs.
 
+mod console;
 mod expand;
 mod pattern;
 mod vars;
@@ -11,9 +12,10 @@ use std::path::{Path, PathBuf};
 use crate::model::{GroupName, HostName, InvalidName};
 use crate::source::Complaints;
 
+pub(crate) use console::DEFAULT_PORT;
+pub use console::{ConsoleSetting, DirectTarget, DirectTargetError, NamedConsole};
 pub use pattern::{Pattern, PatternError};
-pub(crate) use vars::DEFAULT_PORT;
-pub use vars::{ConsoleSetting, NamedConsole, Transport, Vars};
+pub use vars::{Transport, Vars};
 
 /// Hosts and groups of all inventories together.
 #[derive(Clone, Debug, Default, PartialEq)]

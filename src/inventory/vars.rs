@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::model::{Endpoint, GroupName, HostName};
+use super::console::{ConsoleSetting, NamedConsole, console, consoles};
+use crate::model::HostName;
 use crate::source::{Node, Source, nearest, shown};
-
-/// The console's port where nothing else is set.
-pub(crate) const DEFAULT_PORT: u16 = 6669;
 
 /// How a host is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,24 +14,6 @@ pub enum Transport {
     Ssh,
     /// Straight from this machine.
     Direct,
-}
-
-/// Where a console listens, as the inventory says it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ConsoleSetting {
-    /// Only a port: on the host's own loopback, or at its address without SSH.
-    Port(u16),
-    /// A whole endpoint.
-    Endpoint(Endpoint),
-}
-
-/// A console of a host, with the service that it belongs to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NamedConsole {
-    /// Where.
-    pub setting: ConsoleSetting,
-    /// Its program, where that differs from the host's.
-    pub service: Option<String>,
 }
 
 /// Variables of a host or group.
@@ -111,7 +91,7 @@ impl Vars {
     }
 }
 
-fn text(source: &mut Source<'_>, value: &Node) -> Option<String> {
+pub(super) fn text(source: &mut Source<'_>, value: &Node) -> Option<String> {
     let text = value.text().filter(|text| !text.is_empty());
     match text {
         None => source.complain(value.place, format!("this must be text, and is {}", value.kind())),
@@ -130,7 +110,7 @@ fn named(source: &mut Source<'_>, value: &Node) -> Option<HostName> {
     name.parse().map_err(|why| source.complain(value.place, format!("{why}"))).ok()
 }
 
-fn port(source: &mut Source<'_>, value: &Node) -> Option<u16> {
+pub(super) fn port(source: &mut Source<'_>, value: &Node) -> Option<u16> {
     let port = text(source, value)?.parse().ok().filter(|port| *port > 0);
     if port.is_none() {
         source.complain_with(value.place, "this is no port", "a number from 1 to 65535");
@@ -159,73 +139,4 @@ fn words(source: &mut Source<'_>, value: &Node) -> Option<Vec<String>> {
         source.complain(value.place, "a quote is not closed");
     }
     words
-}
-
-fn console(source: &mut Source<'_>, value: &Node) -> Option<ConsoleSetting> {
-    const SHAPES: &str = "a port (6669), an address (127.0.0.1:6670) or a socket (unix:/run/app/console.sock)";
-    let text = text(source, value)?;
-    if let Some(path) = text.strip_prefix("unix:") {
-        if path.starts_with('/') {
-            return Some(ConsoleSetting::Endpoint(Endpoint::Unix(path.into())));
-        }
-        source.complain_with(value.place, "the socket's path is not absolute", "unix:/run/app/console.sock");
-        return None;
-    }
-    if text.starts_with("docker:") {
-        let instead = "publish the console's port on the host and give that port";
-        source.complain_with(value.place, "consoles inside containers are not looked up by this version", instead);
-        return None;
-    }
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return port(source, value).map(ConsoleSetting::Port);
-    }
-    let endpoint = address(&text);
-    if endpoint.is_none() {
-        source.complain_with(value.place, format!("`{}` is no console", shown(&text)), SHAPES);
-    }
-    endpoint.map(ConsoleSetting::Endpoint)
-}
-
-fn address(text: &str) -> Option<Endpoint> {
-    let (host, port) = text.rsplit_once(':')?;
-    let host = match host.strip_prefix('[') {
-        Some(inner) => inner.strip_suffix(']')?,
-        None if host.contains(':') => return None,
-        None => host,
-    };
-    let host: HostName = host.parse().ok()?;
-    let port = port.parse().ok().filter(|port| *port > 0)?;
-    Some(Endpoint::Tcp { host: host.as_str().to_owned(), port })
-}
-
-fn consoles(source: &mut Source<'_>, value: &Node) -> Option<BTreeMap<String, NamedConsole>> {
-    let Some(entries) = value.mapping() else {
-        let what = format!("`consoles` must be a mapping of names to consoles, and is {}", value.kind());
-        source.complain_with(value.place, what, "for a single one, write `console: 6669`");
-        return None;
-    };
-    let mut consoles = BTreeMap::new();
-    for (key, value) in entries {
-        let name = key.text().unwrap_or_default();
-        if let Err(why) = name.parse::<GroupName>() {
-            source.complain(key.place, format!("{why}"));
-            continue;
-        }
-        let console = match value.mapping() {
-            None => console(source, value).map(|setting| NamedConsole { setting, service: None }),
-            Some(fields) => {
-                source.expect_keys(fields, &["console", "service"]);
-                let service = value.get("service").and_then(|service| text(source, service));
-                match value.get("console") {
-                    Some(at) => console(source, at).map(|setting| NamedConsole { setting, service }),
-                    None => {
-                        source.complain_with(value.place, "`console` is missing", "add `console: 6669`");
-                        None
-                    }
-                }
-            }
-        };
-        consoles.extend(console.map(|console| (name.to_owned(), console)));
-    }
-    Some(consoles)
 }

@@ -224,7 +224,7 @@ all:
     #[test]
     fn every_mistake_is_told_at_once() {
         let text = mistakes(
-            "all:\n  hsots: {}\n  hosts:\n    -oProxyCommand=x:\n    a b:\n    web[3:1]:\n    web-1: {console: 99999}\n    web-2: {transport: drect}\n    web-3: {console: 'docker:x'}\n    web-4: {ansible_host: '{{ ip }}'}\n    web-5: {consoles: 3}\n",
+            "all:\n  hsots: {}\n  hosts:\n    -oProxyCommand=x:\n    a b:\n    web[3:1]:\n    web-1: {console: 99999}\n    web-2: {transport: drect}\n    web-3: {console: 'docker:'}\n    web-4: {ansible_host: '{{ ip }}'}\n    web-5: {consoles: 3}\n",
         );
         for expected in [
             "hosts.yaml:2:3: unknown key `hsots`",
@@ -234,7 +234,7 @@ all:
             "hosts.yaml:6:5: the range ends before it begins",
             "hosts.yaml:7:22: this is no port",
             "did you mean `direct`?",
-            "not looked up by this version",
+            "`docker:` is no console",
             "templates are not evaluated",
             "`consoles` must be a mapping",
         ] {

@@ -20,6 +20,6 @@ pub use host::{GroupName, HostName, InvalidName};
 pub use location::{Origin, SpawnLocation};
 pub use resource::{AsyncOp, Attribute, AttributeValue, Resource};
 pub use snapshot::{Histograms, ObservationWindow, Snapshot, TimeHistogram, Vintage};
-pub use target::{ContainerSelector, Endpoint, Route, Service, SshDestination, Target, TargetId};
+pub use target::{ContainerSelector, Endpoint, Engine, Route, Service, SshDestination, Target, TargetId};
 pub use task::{Activity, Sample, Site, SiteIndex, SpanId, Task, TaskKind, TaskState, TaskStats};
 pub use time::{Received, TargetTime};

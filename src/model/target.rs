@@ -91,13 +91,47 @@ pub enum Endpoint {
     },
     /// A Unix socket.
     Unix(PathBuf),
-    /// A console inside a container of the host's Docker or Podman engine.
+    /// A console inside a container of the host's Docker or Podman engine; of this machine's on a direct route.
     Container {
+        /// The command that speaks to the engine.
+        #[serde(default)]
+        engine: Engine,
         /// Which container.
         selector: ContainerSelector,
         /// The port inside the container.
         port: u16,
+        /// The container's network whose address is used where the port is not published; any when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        network: Option<String>,
     },
+}
+
+/// A container engine, by the command that speaks to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Engine {
+    /// `docker`.
+    #[default]
+    Docker,
+    /// `podman`.
+    Podman,
+}
+
+impl Engine {
+    /// The command's name.
+    #[must_use]
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+        }
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.command())
+    }
 }
 
 impl fmt::Display for Endpoint {
@@ -106,7 +140,7 @@ impl fmt::Display for Endpoint {
             Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Self::Tcp { host, port } => write!(f, "{host}:{port}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Container { selector, port } => write!(f, "docker:{selector}:{port}"),
+            Self::Container { engine, selector, port, .. } => write!(f, "{engine}:{selector}:{port}"),
         }
     }
 }
