@@ -100,8 +100,8 @@ fn the_first_and_the_last_statistics_of_a_task_are_kept() {
     assert_eq!((snapshot.window.updates, snapshot.window.length()), (3, Duration::from_secs(2)));
     assert_eq!(snapshot.window.publish_interval, Some(Duration::from_secs(1)));
     let [one, two] = snapshot.tasks.as_slice() else { panic!("{:?}", snapshot.tasks) };
-    assert_eq!((one.first.stats.polls, one.last.stats.polls), (5, 9), "statistics replace, they never add");
-    assert_eq!((two.first.at, two.last.at), (one.first.at, one.last.at), "what is not repeated has not changed");
+    assert_eq!((one.first().stats.polls, one.last.stats.polls), (5, 9), "statistics replace, they never add");
+    assert_eq!((two.first_at, two.last.at), (one.first_at, one.last.at), "what is not repeated has not changed");
     assert_eq!(two.last.state(), TaskState::Idle);
     assert_eq!(one.site, two.site, "numbered names are one site");
     let site = &snapshot.sites[0];
@@ -143,7 +143,7 @@ fn what_is_announced_after_its_statistics_is_no_orphan() {
 #[test]
 fn a_flood_is_cut_off_and_told() {
     let many: Vec<_> = (1..=50).map(|id| task(id, "x")).collect();
-    let mut decoder = Decoder::new(Limits { entities: 10 });
+    let mut decoder = Decoder::new(Limits { entities: 10, ..Limits::default() });
     let stats = (1..=50).map(|id| (id, stats(1, 1))).collect();
     decoder.update(Received(0), &first(update(10, many, stats)).encode_to_vec()).unwrap();
     let snapshot = decoder.finish(&observation());
@@ -230,7 +230,7 @@ fn arbitrary_update() -> impl Strategy<Value = Update> {
 /// Uses every figure that reports are made of.
 fn exercise(snapshot: &Snapshot) {
     for task in &snapshot.tasks {
-        for sample in [task.first, task.last] {
+        for sample in [task.first(), task.last] {
             let _ = (sample.state(), sample.busy(), sample.scheduled(), sample.current_poll(), sample.waker_count());
             assert!(sample.self_wake_percent() <= 100);
         }

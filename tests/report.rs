@@ -133,7 +133,8 @@ fn hostile() -> Diagnosis {
         name: Some(0),
         size_bytes: Some(1 << 20),
         original_size_bytes: None,
-        first: Sample { at: at(10), stats: lost },
+        first_at: at(10),
+        earlier: None,
         last: Sample { at: at(20), stats: lost },
     };
     let location =

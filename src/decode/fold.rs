@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use console_api::instrument::{State, Temporality, Update};
 use console_api::{RegisterMetadata, async_ops, resources, tasks};
+use indexmap::IndexSet;
 use prost::Message;
 
-use super::{Glance, location, wire};
+use super::{Glance, details, location, wire};
 use crate::model::{
-    Anomaly, AsyncOp, Ended, Frame, Observation, ObservationWindow, Origin, Received, Resource, Sample, Site,
-    SiteIndex, Snapshot, SpanId, SpawnLocation, Stream, TargetTime, Task, TaskKind, TaskStats, Vintage,
+    Anomaly, AsyncOp, Ended, Frame, Histograms, Observation, ObservationWindow, Origin, Received, Resource, Sample,
+    Site, SiteIndex, Snapshot, SpanId, SpawnLocation, Stream, TargetTime, Task, TaskKind, TaskStats, Vintage,
 };
 
 /// A clock that differs by more than this from ours is worth a word.
@@ -21,11 +22,13 @@ const NOTABLE_CLOCK_OFFSET_MS: i64 = 1000;
 pub struct Limits {
     /// Most tasks, resources and async ops together.
     pub entities: usize,
+    /// Most tasks whose histograms are kept; each takes some 25 to 500 kB.
+    pub details: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { entities: 2_000_000 }
+        Self { entities: 2_000_000, details: 256 }
     }
 }
 
@@ -44,11 +47,12 @@ pub struct Decoder {
     /// Age of the youngest task that the last update announced.
     youngest_task: Option<Duration>,
     clock_offset_ms: Option<i64>,
-    sites: Interner<Site>,
-    names: Interner<String>,
+    sites: IndexSet<Site>,
+    names: IndexSet<String>,
     tasks: Entities<Task, TaskFacts>,
     resources: Entities<Resource, Resource>,
     async_ops: Entities<AsyncOp, AsyncOp>,
+    details: BTreeMap<(SpanId, TargetTime), Histograms>,
     dropped: (u64, u64, u64),
     tokio_version: Option<String>,
     paused: bool,
@@ -66,6 +70,7 @@ struct Counts {
     unknown_kind: u64,
     malformed: u64,
     full: bool,
+    details_full: bool,
 }
 
 /// What a task's announcement says, before its statistics tell when it was created.
@@ -102,28 +107,9 @@ impl<T, A> Entities<T, A> {
     }
 }
 
-#[derive(Debug)]
-struct Interner<T> {
-    index: HashMap<T, u32>,
-}
-
-impl<T> Default for Interner<T> {
-    fn default() -> Self {
-        Self { index: HashMap::new() }
-    }
-}
-
-impl<T: std::hash::Hash + Eq> Interner<T> {
-    fn intern(&mut self, value: T) -> u32 {
-        let next = u32::try_from(self.index.len()).unwrap_or(u32::MAX);
-        *self.index.entry(value).or_insert(next)
-    }
-
-    fn into_values(self) -> Vec<T> {
-        let mut pairs: Vec<_> = self.index.into_iter().collect();
-        pairs.sort_by_key(|(_, index)| *index);
-        pairs.into_iter().map(|(value, _)| value).collect()
-    }
+/// Gives each value a place.
+fn intern<T: std::hash::Hash + Eq>(values: &mut IndexSet<T>, value: T) -> u32 {
+    u32::try_from(values.insert_full(value).0).unwrap_or(u32::MAX)
 }
 
 impl Decoder {
@@ -138,7 +124,28 @@ impl Decoder {
         match frame.stream {
             Stream::Updates => drop(self.update(frame.received, &frame.bytes)),
             Stream::State => self.state(&frame.bytes),
-            Stream::Details(_) => {}
+            Stream::Details(id) => self.details(id, &frame.bytes),
+        }
+    }
+
+    /// Takes in one `TaskDetails` message of the task `id`; a later one of the same task replaces it.
+    pub fn details(&mut self, id: SpanId, bytes: &[u8]) {
+        let Ok(details) = details::details(bytes) else {
+            self.counts.malformed += 1;
+            return;
+        };
+        self.counts.malformed += details.unreadable;
+        self.legacy_histograms |= details.is_legacy;
+        // Who they are of is the task that has the id now: ids are used again.
+        let Some(created_at) = self.tasks.current.get(&id.0).map(|task| task.created_at) else {
+            self.counts.orphans.insert((0, id.0));
+            return;
+        };
+        let key = (id, created_at);
+        if self.details.len() < self.limits.details || self.details.contains_key(&key) {
+            self.details.insert(key, details.histograms);
+        } else {
+            self.counts.details_full = true;
         }
     }
 
@@ -230,16 +237,21 @@ impl Decoder {
                 self.counts.malformed += 1;
                 continue;
             };
-            let sample = Sample { at, stats: self.task_stats(&stats) };
-            self.task_sample(id, created_at, sample);
+            let stats = self.task_stats(&stats);
+            self.task_sample(id, created_at, at, stats);
         }
     }
 
-    fn task_sample(&mut self, id: u64, created_at: TargetTime, sample: Sample) {
+    fn task_sample(&mut self, id: u64, created_at: TargetTime, at: TargetTime, stats: TaskStats) {
+        let announced = self.tasks.announced.remove(&id);
+        let site = announced.as_ref().map(|facts| facts.site);
+        let site = site.or_else(|| self.tasks.current.get(&id).map(|task| task.site));
+        let kind = site.and_then(|site| self.sites.get_index(site.0 as usize)).map(|site| &site.kind);
+        let sample = Sample { at, stats: kind.map_or(stats, |kind| stats.corrected(kind)) };
         let known = self.tasks.current.get_mut(&id);
-        match (known, self.tasks.announced.remove(&id)) {
+        match (known, announced) {
             (Some(task), facts) if task.created_at == created_at => {
-                task.last = sample;
+                task.observe(sample);
                 if let Some(facts) = facts {
                     task.site = facts.site;
                 }
@@ -258,7 +270,8 @@ impl Decoder {
                     name,
                     size_bytes,
                     original_size_bytes,
-                    first: sample,
+                    first_at: sample.at,
+                    earlier: None,
                     last: sample,
                 };
                 self.tasks.current.insert(id, task);
@@ -300,8 +313,8 @@ impl Decoder {
             fn_name: fn_name.map(ToOwned::to_owned),
             name: name.map(wire::fold_digits),
         };
-        facts.site = SiteIndex(self.sites.intern(site));
-        facts.name = name.map(|name| self.names.intern(name.to_owned()));
+        facts.site = SiteIndex(intern(&mut self.sites, site));
+        facts.name = name.map(|name| intern(&mut self.names, name.to_owned()));
         facts
     }
 
@@ -426,20 +439,23 @@ impl Decoder {
         resources.sort_by_key(|resource| (resource.created_at, resource.id));
         let mut async_ops: Vec<_> = self.async_ops.into_all().collect();
         async_ops.sort_by_key(|op| (op.created_at, op.id));
-        Snapshot {
+        let mut snapshot = Snapshot {
             window: self.window,
             vintage,
             tokio_version: self.tokio_version,
-            sites: self.sites.into_values(),
-            names: self.names.into_values(),
+            sites: self.sites.into_iter().collect(),
+            names: self.names.into_iter().collect(),
             tasks,
             resources,
             async_ops,
-            details: BTreeMap::new(),
+            details: self.details,
             workers: None,
             spawn_rate: None,
             anomalies,
-        }
+        };
+        snapshot.workers = snapshot.visible_workers();
+        snapshot.spawn_rate = snapshot.measured_spawn_rate(Duration::ZERO);
+        snapshot
     }
 
     fn vintage(&self, observation: &Observation) -> Option<Vintage> {
@@ -467,6 +483,9 @@ impl Decoder {
         }
         if self.counts.full {
             found.push(Anomaly::BoundHit { bound: format!("{} entities", self.limits.entities) });
+        }
+        if self.counts.details_full {
+            found.push(Anomaly::BoundHit { bound: format!("histograms of {} tasks", self.limits.details) });
         }
         if self.window.updates < 2 {
             found.push(Anomaly::SingleSample);

@@ -4,6 +4,7 @@
 //! (span id, creation time); statistics replace, they never add; counters are only ever compared with the
 //! target's own clock; an entity that is absent from an update has not changed.
 
+mod details;
 mod fold;
 mod glance;
 mod location;

@@ -56,10 +56,10 @@ fn sampled(task: &Task, holds: impl Fn(&Sample) -> bool, magnitude: u64, beside:
         return None;
     }
     let hit = |confidence, cap| Some(Hit { confidence, cap, magnitude, beside });
-    if task.first.at == task.last.at {
+    if task.first_at == task.last.at {
         return hit(Confidence::Low, Some(ONE_SAMPLE));
     }
-    if holds(&task.first) { hit(Confidence::High, None) } else { None }
+    if holds(&task.first()) { hit(Confidence::High, None) } else { None }
 }
 
 fn lost_waker(task: &Task, kind: &TaskKind) -> Option<Hit> {
@@ -74,7 +74,7 @@ fn lost_waker(task: &Task, kind: &TaskKind) -> Option<Hit> {
     let idle = idle_since.map_or(0, |since| u64::try_from(task.last.at.since(since).as_nanos()).unwrap_or(u64::MAX));
     let hit = sampled(task, holds, idle, task.last.stats.waker_clones)?;
     // Whoever was polled or woken in between has a waker somewhere.
-    if task.first.stats != task.last.stats {
+    if task.first().stats != task.last.stats {
         return None;
     }
     if task.last.stats.waker_clones == 0 {
@@ -114,7 +114,8 @@ mod tests {
             name: None,
             size_bytes: None,
             original_size_bytes: None,
-            first: Sample { at: at(10), stats: first },
+            first_at: at(10),
+            earlier: Some(Box::new(first)),
             last: Sample { at: at(13), stats: last },
         }
     }
@@ -154,7 +155,7 @@ mod tests {
     fn one_sample_is_a_lead_at_most() {
         let lost = TaskStats { waker_clones: 1, waker_drops: 1, ..polled() };
         let mut once = task(lost, lost);
-        once.first = once.last;
+        once.first_at = once.last.at;
         assert_eq!(confidence(Detector::LostWaker, &once), Some(Confidence::Low));
     }
 

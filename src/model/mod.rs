@@ -12,6 +12,7 @@ mod snapshot;
 mod target;
 mod task;
 mod time;
+mod wait;
 
 pub use anomaly::{Anomaly, AnomalyKind};
 pub use evidence::{Ended, Frame, Observation, Outcome, Stream};
@@ -23,3 +24,4 @@ pub use snapshot::{Histograms, ObservationWindow, Snapshot, TimeHistogram, Vinta
 pub use target::{ContainerSelector, Endpoint, Engine, Route, Service, SshDestination, Target, TargetId};
 pub use task::{Activity, Sample, Site, SiteIndex, SpanId, Task, TaskKind, TaskState, TaskStats};
 pub use time::{Received, TargetTime};
+pub use wait::{Wait, WaitKind};

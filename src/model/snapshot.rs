@@ -7,7 +7,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use super::{Anomaly, AsyncOp, Resource, Site, SpanId, TargetTime, Task};
+use super::{Anomaly, AsyncOp, Resource, Site, SpanId, TargetTime, Task, TaskKind};
 
 /// One target, decoded.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +49,41 @@ pub struct ObservationWindow {
     pub updates: u32,
     /// Time between publishing ticks, learnt from the updates after the first.
     pub publish_interval: Option<Duration>,
+}
+
+/// The function with which tokio's multi-thread runtime starts each of its workers, in every version.
+const WORKER_LAUNCH: &str = "worker::Launch::launch";
+
+impl Snapshot {
+    /// Worker threads of multi-thread runtimes: blocking tasks that run for ever. Absent where none is visible, as
+    /// with a runtime that was built before its console.
+    #[must_use]
+    pub fn visible_workers(&self) -> Option<u32> {
+        let is_worker = |site: &Site| {
+            site.kind == TaskKind::Blocking && site.fn_name.as_ref().is_some_and(|name| name.contains(WORKER_LAUNCH))
+        };
+        let launches: Vec<bool> = self.sites.iter().map(is_worker).collect();
+        let alive = self.tasks.iter().filter(|task| {
+            launches.get(task.site.0 as usize) == Some(&true) && task.last.state() != super::TaskState::Done
+        });
+        u32::try_from(alive.count()).ok().filter(|count| *count > 0)
+    }
+
+    /// Tasks spawned per second of the window: by how much tokio's process-wide counter of task ids grew between the
+    /// youngest task at its beginning and the youngest of all. Right also where tasks were dropped or never announced;
+    /// where the console lags (`lag`), over the time that it has caught up with.
+    #[must_use]
+    pub fn measured_spawn_rate(&self, lag: Duration) -> Option<f64> {
+        let first = self.window.first?;
+        let seconds = self.window.length().saturating_sub(lag).as_secs_f64();
+        // Tasks are ordered by age, their ids are not quite: another thread may be between taking an id and spawning.
+        let highest = |tasks: &[Task]| tasks.iter().filter_map(|task| task.task_id).max();
+        let born = self.tasks.partition_point(|task| task.created_at <= first);
+        let (before, after) = self.tasks.split_at(born);
+        let (before, after) = (highest(before)?, highest(after));
+        let spawned = after.map_or(0, |after| after.saturating_sub(before));
+        (seconds > 0.0).then(|| spawned as f64 / seconds)
+    }
 }
 
 impl ObservationWindow {

@@ -137,10 +137,35 @@ pub struct Task {
     pub size_bytes: Option<u64>,
     /// Size before tokio boxed it, in bytes; present only when it differs.
     pub original_size_bytes: Option<u64>,
-    /// The first statistics seen in this window.
-    pub first: Sample,
+    /// The target's clock when it was first seen in this window.
+    pub first_at: TargetTime,
+    /// The first statistics seen in this window, where the last ones differ: most tasks of a large target sit still.
+    pub earlier: Option<Box<TaskStats>>,
     /// The last statistics, valid at the end of the window.
     pub last: Sample,
+}
+
+/// A poll that began no longer than this before the end of its task is taken for the drop of its future.
+const DROP_TAKES: Duration = Duration::from_millis(1);
+
+impl TaskStats {
+    /// What the target counted, without two things that it counts and that did not happen.
+    ///
+    /// The time in which nothing wakes a `block_on` is booked as scheduled, since it has no wakes from which to count;
+    /// and `tracing` since 0.1.38 enters a task's span when its future is dropped, which counts as one more poll.
+    #[must_use]
+    pub fn corrected(mut self, kind: &TaskKind) -> Self {
+        if *kind == TaskKind::BlockOn {
+            self.scheduled_time = Duration::ZERO;
+        }
+        if let (Some(dropped), Some(started)) = (self.dropped_at, self.last_poll_started)
+            && started <= dropped
+            && dropped.since(started) <= DROP_TAKES
+        {
+            self.polls = self.polls.saturating_sub(1);
+        }
+        self
+    }
 }
 
 impl Sample {
@@ -236,11 +261,41 @@ pub struct Activity {
 }
 
 impl Task {
+    /// The first sample of this window.
+    #[must_use]
+    pub fn first(&self) -> Sample {
+        Sample { at: self.first_at, stats: self.earlier.as_deref().copied().unwrap_or(self.last.stats) }
+    }
+
+    /// Takes in statistics that are true at `sample.at`.
+    pub fn observe(&mut self, sample: Sample) {
+        if self.earlier.is_none() && self.last.stats != sample.stats {
+            self.earlier = Some(Box::new(self.last.stats));
+        }
+        self.last = sample;
+    }
+
+    /// Time from spawn to the first poll; of a task that was never polled, to its end or to the last sample.
+    /// Blocking tasks spend it in the queue of the blocking pool, others waiting for a worker.
+    #[must_use]
+    pub fn first_poll_latency(&self) -> Duration {
+        let TaskStats { polls, first_poll, dropped_at, .. } = self.last.stats;
+        // The one poll of a task that was cancelled before it began is the drop of its future.
+        let first_poll = first_poll.filter(|_| polls > 0 || self.last.is_running());
+        first_poll.or(dropped_at).unwrap_or(self.last.at).since(self.created_at)
+    }
+
+    /// Time waiting to be woken, over the task's whole life; zero where its clock contradicts itself.
+    #[must_use]
+    pub fn idle(&self) -> Duration {
+        self.total().saturating_sub(self.last.busy().saturating_add(self.last.scheduled()))
+    }
+
     /// What it did since `window_start`. A task that was spawned later did everything inside the window; one that was
     /// there before did what its first and last sample differ by.
     #[must_use]
     pub fn activity(&self, window_start: Option<TargetTime>) -> Activity {
-        let (last, first) = (&self.last, &self.first);
+        let (last, first) = (&self.last, &self.first());
         let is_born_inside = window_start.is_some_and(|start| self.created_at > start);
         let count = |of: fn(&TaskStats) -> u64| {
             of(&last.stats).saturating_sub(if is_born_inside { 0 } else { of(&first.stats) })
@@ -261,5 +316,88 @@ impl Task {
     #[must_use]
     pub fn total(&self) -> Duration {
         self.last.stats.dropped_at.unwrap_or(self.last.at).since(self.created_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Sample, SiteIndex, SpanId, Task, TaskKind, TaskStats};
+    use crate::model::TargetTime;
+    use std::time::Duration;
+
+    fn at(milliseconds: i64) -> TargetTime {
+        TargetTime::from_nanos(milliseconds * 1_000_000)
+    }
+
+    fn task(stats: TaskStats) -> Task {
+        Task {
+            id: SpanId(1),
+            created_at: at(1000),
+            site: SiteIndex(0),
+            task_id: None,
+            name: None,
+            size_bytes: None,
+            original_size_bytes: None,
+            first_at: at(9000),
+            earlier: None,
+            last: Sample { at: at(9000), stats },
+        }
+    }
+
+    #[test]
+    fn the_idle_time_of_block_on_is_not_scheduled_time() {
+        let stats = TaskStats {
+            scheduled_time: Duration::from_secs(7),
+            busy_time: Duration::from_secs(1),
+            polls: 3,
+            last_poll_started: Some(at(3000)),
+            last_poll_ended: Some(at(3001)),
+            ..TaskStats::default()
+        };
+        let main = task(stats.corrected(&TaskKind::BlockOn));
+        assert_eq!((main.last.scheduled(), main.idle()), (Duration::ZERO, Duration::from_secs(7)));
+        let other = task(stats.corrected(&TaskKind::Task));
+        assert_eq!((other.last.scheduled(), other.idle()), (Duration::from_secs(7), Duration::ZERO));
+    }
+
+    #[test]
+    fn the_drop_of_a_future_is_no_poll() {
+        let dropped = TaskStats {
+            polls: 2,
+            first_poll: Some(at(2000)),
+            last_poll_started: Some(at(5000)),
+            last_poll_ended: Some(at(5000)),
+            dropped_at: Some(at(5000)),
+            ..TaskStats::default()
+        };
+        assert_eq!(dropped.corrected(&TaskKind::Blocking).polls, 1);
+        let alive = TaskStats { dropped_at: None, ..dropped };
+        assert_eq!(alive.corrected(&TaskKind::Blocking).polls, 2);
+        let long_last_poll = TaskStats { last_poll_started: Some(at(4000)), ..dropped };
+        assert_eq!(long_last_poll.corrected(&TaskKind::Task).polls, 2, "a real poll in which the task ended");
+        let cancelled = TaskStats { polls: 1, first_poll: Some(at(5000)), ..dropped }.corrected(&TaskKind::Task);
+        assert_eq!((cancelled.polls, task(cancelled).first_poll_latency()), (0, Duration::from_secs(4)));
+    }
+
+    #[test]
+    fn latency_of_the_first_poll_runs_until_there_is_one() {
+        assert_eq!(task(TaskStats::default()).first_poll_latency(), Duration::from_secs(8));
+        let polled = TaskStats { polls: 1, first_poll: Some(at(1500)), ..TaskStats::default() };
+        assert_eq!(task(polled).first_poll_latency(), Duration::from_millis(500));
+    }
+
+    #[test]
+    fn the_first_sample_is_kept_where_it_differs() {
+        let mut task = task(TaskStats { polls: 1, ..TaskStats::default() });
+        let later =
+            |second: i64, polls| Sample { at: at(second * 1000), stats: TaskStats { polls, ..task.last.stats } };
+        let (same, two, three) = (later(10, 1), later(11, 2), later(12, 3));
+        task.observe(same);
+        assert!(task.earlier.is_none());
+        task.observe(two);
+        task.observe(three);
+        let first = task.first();
+        assert_eq!((first.at, first.stats.polls, task.last.stats.polls), (at(9000), 1, 3));
+        assert_eq!(task.activity(Some(at(9000))).polls, 2);
     }
 }
