@@ -224,7 +224,8 @@ pub struct FailOn(pub Option<crate::playbook::Severity>);
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Report")]
 pub struct ReportArgs {
-    /// A format, and a file for it instead of stdout; repeatable
+    /// human, json, ndjson, markdown, junit, sarif, github, openmetrics or nagios, and a file for it instead of
+    /// stdout; repeatable
     #[arg(short, long, value_name = "FORMAT[=PATH]")]
     pub output: Vec<OutputSpec>,
     /// Show only the N worst places

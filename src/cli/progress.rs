@@ -43,7 +43,7 @@ impl Display {
         // A poisoned display only draws less.
         let Ok(mut state) = self.state.lock() else { return };
         match &event.progress {
-            Progress::Done { failed, .. } => state.finish(event.target, *failed),
+            Progress::Done { failed, .. } => state.finish(event.target, failed.is_some()),
             Progress::Stage(stage) => state.line(event.target, &self.label(event.target), stage.as_str()),
             Progress::Watching => state.line(event.target, &self.label(event.target), "watching"),
         }

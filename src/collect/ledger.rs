@@ -41,7 +41,10 @@ impl<'a> Ledger<'a> {
     fn finish(&mut self, index: usize, spool: Option<Spool>, outcome: &Outcome) -> std::io::Result<()> {
         self.capture.finish_target(index, spool, outcome)?;
         self.done[index] = true;
-        let failed = matches!(outcome, Outcome::Failed(_));
+        let failed = match outcome {
+            Outcome::Failed(failure) => Some(failure.reason),
+            Outcome::Observed(_) => None,
+        };
         (self.on_event)(Event { target: index, progress: Progress::Done { failed } });
         Ok(())
     }

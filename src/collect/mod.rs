@@ -29,7 +29,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::capture::{Spool, Writer};
-use crate::model::{Failure, Outcome, Route, Stage};
+use crate::model::{Failure, Outcome, Reason, Route, Stage};
 use crate::plan::Plan;
 
 use journey::{Assignment, Collector};
@@ -54,8 +54,8 @@ pub enum Progress {
     Watching,
     /// It has its outcome.
     Done {
-        /// Nothing was observed.
-        failed: bool,
+        /// Why nothing was observed, if so.
+        failed: Option<Reason>,
     },
 }
 

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::CommandError;
-use super::emit::{emit, note, print};
+use super::emit::{note, print};
 use super::judge::judge;
+use super::live::Live;
 use super::observe::observe;
 use super::planning::budget;
 use crate::cli::{Cli, DemoArgs};
@@ -29,10 +30,11 @@ pub(super) fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, CommandError> 
     inventory.add(&file.path().to_string_lossy())?;
     let all = Selection { patterns: vec![Pattern::parse("all")?], ..Selection::default() };
     let plan = plan(Some(&inventory), &all, budget(&args.collect), SshSettings::default())?;
-    let mut collected = observe(&plan, &["demo".to_owned()], &args.collect, cli.quiet)?;
+    let live = Live::open(&args.report)?;
+    let mut collected = observe(&plan, &["demo".to_owned()], &args.collect, cli.quiet, &live)?;
     drop(fleet);
     let diagnosis = judge(&mut collected.capture, &args.judge)?;
-    emit(&diagnosis, &args.report, cli)?;
+    live.emit(&diagnosis, &args.report, cli)?;
     if !cli.quiet {
         let code = diagnosis.exit_code;
         note(&format!(

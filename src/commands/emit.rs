@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
 use crate::cli::{Cli, ColorChoice, OutputSpec, ReportArgs};
 use crate::diagnose::Diagnosis;
 use crate::report::{self, Format};
+
+/// GitHub shows no step summary of more than 1 MiB; what is said after the cut has room.
+const SUMMARY_BYTES: usize = (1 << 20) - 200;
 
 /// Columns of a report that goes into a file or a pipe.
 const PLAIN_WIDTH: usize = 100;
@@ -17,15 +21,37 @@ const PLAIN_WIDTH: usize = 100;
 pub(super) fn emit(diagnosis: &Diagnosis, args: &ReportArgs, cli: &Cli) -> anyhow::Result<()> {
     let human = [OutputSpec { format: Format::Human, path: None }];
     let outputs = if args.output.is_empty() { &human } else { args.output.as_slice() };
-    for output in outputs {
-        let terminal = output.path.is_none() && io::stdout().is_terminal();
-        let text = report::render(output.format, diagnosis, &options(args, cli, terminal));
-        match &output.path {
-            Some(path) => write_whole(path, &text)?,
-            None => print(&text)?,
-        }
+    outputs.iter().try_for_each(|output| emit_one(diagnosis, output, args, cli))
+}
+
+/// Renders `diagnosis` for one `--output`.
+pub(super) fn emit_one(diagnosis: &Diagnosis, output: &OutputSpec, args: &ReportArgs, cli: &Cli) -> anyhow::Result<()> {
+    let terminal = output.path.is_none() && io::stdout().is_terminal();
+    let text = report::render(output.format, diagnosis, &options(args, cli, terminal));
+    match &output.path {
+        Some(path) => write_whole(path, &text)?,
+        None => print(&text)?,
+    }
+    if output.format == Format::Github {
+        step_summary(diagnosis, &options(args, cli, false))?;
     }
     Ok(())
+}
+
+/// Appends the Markdown report to the summary of the workflow's step, where there is one.
+fn step_summary(diagnosis: &Diagnosis, options: &report::Options) -> anyhow::Result<()> {
+    let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()).map(PathBuf::from) else {
+        return Ok(());
+    };
+    let mut text = report::render(Format::Markdown, diagnosis, options);
+    if text.len() > SUMMARY_BYTES {
+        let end = text.bytes().take(SUMMARY_BYTES).enumerate().rfind(|(_, byte)| *byte == b'\n');
+        text.truncate(end.map_or(0, |(at, _)| at));
+        text.push_str("\n\nCut off here: GitHub takes no more. Use `--top`.\n");
+    }
+    let failed = || format!("cannot write the step summary `{}`", path.display());
+    let mut file = fs::File::options().create(true).append(true).open(&path).with_context(failed)?;
+    file.write_all(text.as_bytes()).with_context(failed)
 }
 
 fn options(args: &ReportArgs, cli: &Cli, terminal: bool) -> report::Options {
@@ -78,7 +104,10 @@ fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return fs::write(path, text).with_context(failed);
     }
-    let mut file = tempfile::NamedTempFile::new_in(directory).with_context(failed)?;
+    // Other users' programs read reports (a node exporter, a web server): the umask decides, as for any file.
+    let mut builder = tempfile::Builder::new();
+    builder.permissions(fs::Permissions::from_mode(0o666));
+    let mut file = builder.tempfile_in(directory).with_context(failed)?;
     file.write_all(text.as_bytes()).with_context(failed)?;
     file.persist(path).map(drop).with_context(failed)
 }

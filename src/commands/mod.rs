@@ -5,6 +5,7 @@ mod completions;
 mod demo;
 mod emit;
 mod judge;
+mod live;
 mod merge;
 mod observe;
 mod planning;

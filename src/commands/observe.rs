@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use super::emit::note;
+use super::live::Live;
 use super::store::store;
 use crate::capture::{Capture, End, Limits, Run, Writer};
 use crate::cli::{CollectArgs, Display};
-use crate::collect::collect;
+use crate::collect::{Progress, collect};
 use crate::plan::Plan;
 
 /// A finished collection: the capture, and where it stays.
@@ -18,10 +19,16 @@ pub(super) struct Collected {
     _unsaved: Option<tempfile::TempDir>,
 }
 
-/// Observes every target of `plan`, with progress on stderr, into a capture.
+/// Observes every target of `plan`, with progress on stderr, into a capture; `live` is told of every target that ends.
 ///
 /// Judging always reads that capture, so a live report and one made of the saved file cannot differ.
-pub(super) fn observe(plan: &Plan, patterns: &[String], args: &CollectArgs, quiet: bool) -> anyhow::Result<Collected> {
+pub(super) fn observe(
+    plan: &Plan,
+    patterns: &[String],
+    args: &CollectArgs,
+    quiet: bool,
+    live: &Live,
+) -> anyhow::Result<Collected> {
     let run = Run {
         started: now(),
         collected_by: env!("CARGO_PKG_VERSION").to_owned(),
@@ -32,7 +39,12 @@ pub(super) fn observe(plan: &Plan, patterns: &[String], args: &CollectArgs, quie
     let (path, unsaved) = destination(&run, args)?;
     let mut writer = Writer::create(&path, &run)?;
     let display = Display::new(plan.targets.iter().map(|target| target.id.to_string()).collect(), quiet);
-    let summary = collect(plan, &mut writer, &|event| display.show(&event));
+    let summary = collect(plan, &mut writer, &|event| {
+        display.show(&event);
+        if let (Progress::Done { failed }, Some(target)) = (event.progress, plan.targets.get(event.target)) {
+            live.ended(&target.id, failed);
+        }
+    });
     display.clear();
     let summary = summary.context("collecting failed")?;
     let path = writer.finish(End { interrupted: summary.interrupted })?;

@@ -3,16 +3,17 @@
 use std::process::ExitCode;
 
 use super::CommandError;
-use super::emit::emit;
 use super::judge::judge;
+use super::live::Live;
 use super::observe::observe;
 use super::planning::plan;
 use crate::cli::{Cli, SnapshotArgs};
 
 pub(super) fn run(args: &SnapshotArgs, cli: &Cli) -> Result<ExitCode, CommandError> {
     let plan = plan(&args.select, &args.collect)?;
-    let mut collected = observe(&plan, &args.select.patterns, &args.collect, cli.quiet)?;
+    let live = Live::open(&args.report)?;
+    let mut collected = observe(&plan, &args.select.patterns, &args.collect, cli.quiet, &live)?;
     let diagnosis = judge(&mut collected.capture, &args.judge)?;
-    emit(&diagnosis, &args.report, cli)?;
+    live.emit(&diagnosis, &args.report, cli)?;
     Ok(ExitCode::from(diagnosis.exit_code))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::verdict::Gate;
 use crate::model::{Anomaly, Failure, ObservationWindow, Service, Site, SpawnLocation, TargetId, Vintage};
 use crate::playbook::{Confidence, RuleId, Severity};
 
@@ -29,6 +30,27 @@ pub struct Diagnosis {
     pub waits: Vec<Wait>,
     /// Hosts that differ from their peers at one site, ordered by site, then metric.
     pub outliers: Vec<Outlier>,
+    /// Every rule that was applied, whether it found something or not, in the order of the playbooks.
+    pub rules: Vec<RuleFacts>,
+    /// What the verdict was made with.
+    pub gate: Gate,
+}
+
+/// What a report says of a rule that found nothing, and what its finding does not repeat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleFacts {
+    /// Its stable id.
+    pub id: RuleId,
+    /// Its short name.
+    pub name: String,
+    /// How bad its findings are.
+    pub severity: Severity,
+    /// Why it matters.
+    pub why: String,
+    /// What to do.
+    pub remedy: String,
+    /// Where to read more.
+    pub reference: Option<String>,
 }
 
 /// What was done.
@@ -116,6 +138,18 @@ pub enum Subject {
         /// The service it runs.
         service: Service,
     },
+}
+
+impl Subject {
+    /// The place in code that it is about, where there is one and it is known.
+    #[must_use]
+    pub fn location(&self) -> Option<&SpawnLocation> {
+        match self {
+            Self::Site(FleetSite { site, .. }) => site.location.as_ref(),
+            Self::Resource { location, .. } => location.as_ref(),
+            Self::Target { .. } => None,
+        }
+    }
 }
 
 /// A spawn site of one service, across hosts.

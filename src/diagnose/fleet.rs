@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::diagnosis::{Coverage, Diagnosis, FleetSite, RunFacts, SiteReport, Status, TargetReport};
+use super::diagnosis::{Coverage, Diagnosis, FleetSite, RuleFacts, RunFacts, SiteReport, Status, TargetReport};
 use super::profile::{SiteProfile, counts, profiles};
 use super::rank::hotspots;
 use super::verdict::Gate;
 use crate::model::{Failure, Service, Snapshot, Target, TargetId};
-use crate::playbook::{Playbook, Severity};
+use crate::playbook::{Playbook, Rule, Severity};
 
 /// What was seen of a fleet so far: profiles, never tasks.
 #[derive(Clone, Debug)]
@@ -65,6 +65,8 @@ impl<'a> Fleet<'a> {
             sites: self.sites.into_iter().map(|(site, profile)| site_report(site, profile)).collect(),
             waits: Vec::new(),
             outliers: Vec::new(),
+            rules: self.playbook.rules.iter().map(rule_facts).collect(),
+            gate: *gate,
         }
     }
 
@@ -85,6 +87,17 @@ impl<'a> Fleet<'a> {
     fn report(&mut self, target: &Target, status: Status) {
         let report = TargetReport { id: target.id.clone(), service: target.service.clone(), status };
         self.targets.insert(target.id.clone(), report);
+    }
+}
+
+fn rule_facts(rule: &Rule) -> RuleFacts {
+    RuleFacts {
+        id: rule.id.clone(),
+        name: rule.name.clone(),
+        severity: rule.severity,
+        why: rule.why.clone(),
+        remedy: rule.remedy.clone(),
+        reference: rule.reference.clone(),
     }
 }
 

@@ -9,8 +9,8 @@ mod rank;
 mod verdict;
 
 pub use diagnosis::{
-    Counts, Coverage, Diagnosis, Distribution, Finding, FleetSite, Hotspot, Outlier, RunFacts, SiteFigures, SiteReport,
-    Status, Subject, TargetReport, Verdict, Wait,
+    Counts, Coverage, Diagnosis, Distribution, Finding, FleetSite, Hotspot, Outlier, RuleFacts, RunFacts, SiteFigures,
+    SiteReport, Status, Subject, TargetReport, Verdict, Wait,
 };
 pub use fleet::Fleet;
 pub use verdict::Gate;

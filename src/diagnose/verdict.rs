@@ -62,7 +62,9 @@ impl Gate {
         Judged { verdict, reasons, exit_code }
     }
 
-    fn fails(&self, finding: &Finding) -> bool {
+    /// Whether this finding alone makes the verdict a failure.
+    #[must_use]
+    pub fn fails(&self, finding: &Finding) -> bool {
         self.fail_on.is_some_and(|severity| finding.severity >= severity) && finding.confidence >= LEAST_CONFIDENCE
     }
 }

@@ -1,12 +1,10 @@
 //! The report for a person: verdict, hotspots, hosts, data quality.
 
-use std::collections::BTreeMap;
-
 use super::fold::fold;
 use super::page::{BOLD, DIM, PLAIN, Page, of_severity, of_verdict};
 use super::terminal::escape;
 use super::{Options, words};
-use crate::diagnose::{Diagnosis, Finding, Hotspot, Status, TargetReport, Verdict};
+use crate::diagnose::{Diagnosis, Finding, Hotspot, Status, TargetReport};
 use crate::playbook::Severity;
 
 /// More healthy hosts than this become one line.
@@ -26,22 +24,11 @@ pub(super) fn render(diagnosis: &Diagnosis, options: &Options) -> String {
 
 fn headline(page: &mut Page, diagnosis: &Diagnosis) {
     let verdict = words::verdict(diagnosis.verdict).to_uppercase();
-    let why = if diagnosis.verdict == Verdict::Pass && diagnosis.verdict_reasons.is_empty() {
-        "nothing at or above the gate was found".to_owned()
-    } else {
-        diagnosis.verdict_reasons.join("; ")
-    };
+    let why = words::why(diagnosis);
     page.labelled(0, &verdict, 0, of_verdict(diagnosis.verdict), &why);
     let coverage = &diagnosis.coverage;
-    let mut seen = vec![format!("{} of {} seen whole", coverage.complete, words::count(coverage.planned, "host"))];
-    if coverage.partial > 0 {
-        seen.push(format!("{} in part", coverage.partial));
-    }
-    if coverage.failed > 0 {
-        seen.push(format!("{} failed", coverage.failed));
-    }
     let facts = [
-        seen.join(", "),
+        words::coverage(coverage),
         words::count(usize::try_from(coverage.tasks).unwrap_or(usize::MAX), "task"),
         format!("{:?} window", diagnosis.run.window),
         escape(&diagnosis.run.started),
@@ -51,7 +38,7 @@ fn headline(page: &mut Page, diagnosis: &Diagnosis) {
 }
 
 fn hotspots(page: &mut Page, diagnosis: &Diagnosis) {
-    let shown = page.options.top.unwrap_or(usize::MAX).min(diagnosis.hotspots.len());
+    let shown = page.options.shown(diagnosis.hotspots.len());
     for (index, hotspot) in diagnosis.hotspots.iter().take(shown).enumerate() {
         page.blank();
         place(page, index + 1, hotspot);
@@ -144,14 +131,7 @@ fn host(page: &mut Page, target: &TargetReport, width: usize) {
 }
 
 fn quality(page: &mut Page, diagnosis: &Diagnosis) {
-    let mut by_text: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for target in &diagnosis.targets {
-        if let Status::Observed { anomalies, .. } = &target.status {
-            for anomaly in anomalies {
-                by_text.entry(words::anomaly(anomaly)).or_default().push(target.id.to_string());
-            }
-        }
-    }
+    let by_text = words::anomalies(diagnosis);
     if by_text.is_empty() {
         return;
     }

@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::terminal::escape_json;
 use super::words;
-use crate::diagnose::{Counts, Diagnosis, Finding, Hotspot, Status, Subject, TargetReport};
+use crate::diagnose::{self, Counts, Diagnosis, Finding, Hotspot, RunFacts, Status, Subject, TargetReport};
 use crate::model::{Anomaly, Origin, SpawnLocation};
 
-const SCHEMA_VERSION: u32 = 1;
+pub(super) const SCHEMA_VERSION: u32 = 1;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -26,7 +26,7 @@ struct Document<'a> {
 }
 
 #[derive(Serialize)]
-struct Run<'a> {
+pub(super) struct Run<'a> {
     started: &'a str,
     window_seconds: f64,
     interrupted: bool,
@@ -36,7 +36,7 @@ struct Run<'a> {
 }
 
 #[derive(Serialize)]
-struct Coverage {
+pub(super) struct Coverage {
     planned: usize,
     complete: usize,
     partial: usize,
@@ -45,7 +45,7 @@ struct Coverage {
 }
 
 #[derive(Serialize)]
-struct Place<'a> {
+pub(super) struct Place<'a> {
     severity: &'static str,
     confidence: &'static str,
     rank_reason: &'a str,
@@ -105,7 +105,7 @@ struct FindingJson<'a> {
 }
 
 #[derive(Serialize)]
-struct Target<'a> {
+pub(super) struct Target<'a> {
     id: String,
     host: &'a str,
     service: &'a str,
@@ -152,6 +152,22 @@ struct AnomalyJson<'a> {
     text: String,
 }
 
+pub(super) fn run(run: &RunFacts) -> Run<'_> {
+    Run {
+        started: &run.started,
+        window_seconds: run.window.as_secs_f64(),
+        interrupted: run.interrupted,
+        collected_by: &run.collected_by,
+        judged_by: &run.judged_by,
+        playbooks: &run.playbooks,
+    }
+}
+
+pub(super) fn coverage(coverage: &diagnose::Coverage) -> Coverage {
+    let diagnose::Coverage { planned, complete, partial, failed, tasks } = *coverage;
+    Coverage { planned, complete, partial, failed, tasks }
+}
+
 pub(super) fn render(diagnosis: &Diagnosis) -> String {
     let Diagnosis { run, verdict, verdict_reasons, exit_code, coverage, hotspots, targets, .. } = diagnosis;
     let document = Document {
@@ -159,21 +175,8 @@ pub(super) fn render(diagnosis: &Diagnosis) -> String {
         verdict: words::verdict(*verdict),
         verdict_reasons,
         exit_code: *exit_code,
-        run: Run {
-            started: &run.started,
-            window_seconds: run.window.as_secs_f64(),
-            interrupted: run.interrupted,
-            collected_by: &run.collected_by,
-            judged_by: &run.judged_by,
-            playbooks: &run.playbooks,
-        },
-        coverage: Coverage {
-            planned: coverage.planned,
-            complete: coverage.complete,
-            partial: coverage.partial,
-            failed: coverage.failed,
-            tasks: coverage.tasks,
-        },
+        run: self::run(run),
+        coverage: self::coverage(coverage),
         hotspots: hotspots.iter().map(place).collect(),
         targets: targets.iter().map(target).collect(),
     };
@@ -183,7 +186,7 @@ pub(super) fn render(diagnosis: &Diagnosis) -> String {
     text
 }
 
-fn place(hotspot: &Hotspot) -> Place<'_> {
+pub(super) fn place(hotspot: &Hotspot) -> Place<'_> {
     Place {
         severity: hotspot.severity.as_str(),
         confidence: hotspot.confidence.as_str(),
@@ -246,7 +249,7 @@ fn finding(finding: &Finding) -> FindingJson<'_> {
     }
 }
 
-fn target(target: &TargetReport) -> Target<'_> {
+pub(super) fn target(target: &TargetReport) -> Target<'_> {
     let status = match &target.status {
         Status::Failed { failure, hint } => StatusJson::Failed {
             stage: failure.stage.as_str(),

@@ -1,15 +1,24 @@
 //! A diagnosis becomes text. Renderers neither filter, sort nor judge, and do not ask the clock.
 
 mod fold;
+mod github;
 mod human;
 mod json;
+mod junit;
+mod markdown;
+mod nagios;
+mod ndjson;
+mod openmetrics;
 mod page;
+mod sarif;
 mod terminal;
 mod words;
 
 use std::str::FromStr;
 
 use crate::diagnose::Diagnosis;
+
+pub use ndjson::ended;
 
 /// A format of reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,10 +27,39 @@ pub enum Format {
     Human,
     /// One versioned JSON document.
     Json,
+    /// JSON, a line per event: hosts as they end, then the judgement.
+    Ndjson,
+    /// Markdown for a step summary, a chat or a ticket.
+    Markdown,
+    /// JUnit XML: a suite per host, a case per rule.
+    Junit,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// Annotations of a GitHub workflow.
+    Github,
+    /// OpenMetrics text, for a node exporter's textfile collector.
+    Openmetrics,
+    /// One line of a monitoring plugin.
+    Nagios,
 }
 
 impl Format {
-    const ALL: [(&'static str, Self); 2] = [("human", Self::Human), ("json", Self::Json)];
+    const ALL: [(&'static str, Self); 9] = [
+        ("human", Self::Human),
+        ("json", Self::Json),
+        ("ndjson", Self::Ndjson),
+        ("markdown", Self::Markdown),
+        ("junit", Self::Junit),
+        ("sarif", Self::Sarif),
+        ("github", Self::Github),
+        ("openmetrics", Self::Openmetrics),
+        ("nagios", Self::Nagios),
+    ];
+
+    /// Every name that parses.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Self::ALL.iter().map(|(name, _)| *name)
+    }
 }
 
 impl FromStr for Format {
@@ -30,7 +68,7 @@ impl FromStr for Format {
     fn from_str(name: &str) -> Result<Self, String> {
         let found = Self::ALL.iter().find(|(known, _)| *known == name);
         found.map(|(_, format)| *format).ok_or_else(|| {
-            let names: Vec<_> = Self::ALL.iter().map(|(name, _)| *name).collect();
+            let names: Vec<_> = Self::names().collect();
             format!("no format `{}`; one of: {}", name.escape_debug(), names.join(", "))
         })
     }
@@ -51,11 +89,25 @@ pub struct Options {
     pub verbose: bool,
 }
 
+impl Options {
+    /// How many of `count` places are shown.
+    fn shown(&self, count: usize) -> usize {
+        self.top.unwrap_or(usize::MAX).min(count)
+    }
+}
+
 /// Renders `diagnosis` in `format`.
 #[must_use]
 pub fn render(format: Format, diagnosis: &Diagnosis, options: &Options) -> String {
     match format {
         Format::Human => human::render(diagnosis, options),
         Format::Json => json::render(diagnosis),
+        Format::Ndjson => ndjson::render(diagnosis),
+        Format::Markdown => markdown::render(diagnosis, options),
+        Format::Junit => junit::render(diagnosis),
+        Format::Sarif => sarif::render(diagnosis),
+        Format::Github => github::render(diagnosis),
+        Format::Openmetrics => openmetrics::render(diagnosis),
+        Format::Nagios => nagios::render(diagnosis),
     }
 }

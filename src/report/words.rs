@@ -1,9 +1,10 @@
 //! Facts in words, without layout.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::diagnose::{Counts, FleetSite, Subject, Verdict};
-use crate::model::{Anomaly, TaskKind};
+use crate::diagnose::{Counts, Coverage, Diagnosis, FleetSite, Status, Subject, Verdict};
+use crate::model::{Anomaly, Origin, TaskKind};
 
 pub(super) fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
@@ -33,12 +34,52 @@ pub(super) fn grouped(number: u64) -> String {
 
 /// Where a hotspot is, as `path:line:col` where that is known.
 pub(super) fn place(subject: &Subject) -> String {
-    let location = match subject {
-        Subject::Site(FleetSite { site, .. }) => &site.location,
-        Subject::Resource { location, .. } => location,
-        Subject::Target { .. } => return "the process as a whole".to_owned(),
-    };
-    location.as_ref().map_or_else(|| "unknown location".to_owned(), ToString::to_string)
+    if let Subject::Target { .. } = subject {
+        return "the process as a whole".to_owned();
+    }
+    subject.location().map_or_else(|| "unknown location".to_owned(), ToString::to_string)
+}
+
+/// Whether the place is a file of the application's own repository, by a path within it.
+pub(super) fn is_ours(subject: &Subject) -> bool {
+    subject.location().is_some_and(|location| {
+        let inside = |file: &str| !file.starts_with('/') && !file.split('/').any(|part| part == "..");
+        location.origin == Origin::App && inside(&location.file)
+    })
+}
+
+/// Why the verdict is what it is.
+pub(super) fn why(diagnosis: &Diagnosis) -> String {
+    if diagnosis.verdict == Verdict::Pass && diagnosis.verdict_reasons.is_empty() {
+        "nothing at or above the gate was found".to_owned()
+    } else {
+        diagnosis.verdict_reasons.join("; ")
+    }
+}
+
+/// How much was seen of the plan.
+pub(super) fn coverage(coverage: &Coverage) -> String {
+    let mut seen = vec![format!("{} of {} seen whole", coverage.complete, count(coverage.planned, "host"))];
+    if coverage.partial > 0 {
+        seen.push(format!("{} in part", coverage.partial));
+    }
+    if coverage.failed > 0 {
+        seen.push(format!("{} failed", coverage.failed));
+    }
+    seen.join(", ")
+}
+
+/// Data-quality facts in words, with the targets that they are about.
+pub(super) fn anomalies(diagnosis: &Diagnosis) -> BTreeMap<String, Vec<String>> {
+    let mut by_text: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for target in &diagnosis.targets {
+        if let Status::Observed { anomalies, .. } = &target.status {
+            for anomaly in anomalies {
+                by_text.entry(self::anomaly(anomaly)).or_default().push(target.id.to_string());
+            }
+        }
+    }
+    by_text
 }
 
 /// What beside its place tells a hotspot from others: service, kind, name, function.

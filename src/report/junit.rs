@@ -1,0 +1,80 @@
+//! The report as JUnit XML: a suite per host, a case per rule.
+//!
+//! A case fails when the gate of the run fails because of it; a lesser finding is told in the case's output. A host that
+//! was not seen is an error, and a rule that found nothing on a host that was seen in part is skipped: it proves nothing.
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::{terminal, words};
+use crate::diagnose::{Diagnosis, Finding, Hotspot, RuleFacts, Status, TargetReport};
+
+pub(super) fn render(diagnosis: &Diagnosis) -> String {
+    let mut report = Report::new("fleetdiag");
+    report.add_test_suites(diagnosis.targets.iter().map(|target| suite(diagnosis, target)));
+    // Serializing into memory fails only for lack of it.
+    report.to_string().unwrap_or_default()
+}
+
+fn suite(diagnosis: &Diagnosis, target: &TargetReport) -> TestSuite {
+    let name = terminal::escape(&target.id.to_string());
+    let mut suite = TestSuite::new(name.as_str());
+    suite.add_property(("service", terminal::escape(&target.service.0).as_str()));
+    match &target.status {
+        Status::Failed { failure, hint } => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+            let detail = if failure.detail.is_empty() { String::new() } else { format!(": {}", failure.detail) };
+            status
+                .set_type(failure.reason.as_str())
+                .set_message(terminal::escape(&format!("{}{detail}", failure.reason.summary())))
+                .set_description(terminal::escape(hint));
+            suite.add_test_case(case(&name, "observed", status));
+        }
+        Status::Observed { partial, .. } => {
+            suite.add_test_cases(diagnosis.rules.iter().map(|rule| {
+                let name = format!("{name}.{}", terminal::escape(&rule.id.0));
+                judged(diagnosis, target, *partial, rule, &name)
+            }));
+        }
+    }
+    suite
+}
+
+fn judged(diagnosis: &Diagnosis, target: &TargetReport, partial: bool, rule: &RuleFacts, class: &str) -> TestCase {
+    let found: Vec<_> = diagnosis
+        .hotspots
+        .iter()
+        .flat_map(|hotspot| hotspot.findings.iter().map(move |finding| (hotspot, finding)))
+        .filter(|(_, finding)| finding.rule == rule.id && finding.targets.contains_key(&target.id))
+        .collect();
+    let text: Vec<_> = found.iter().map(|(hotspot, finding)| sentence(hotspot, finding)).collect();
+    let name = terminal::escape(&rule.name);
+    if let Some((_, finding)) = found.iter().find(|(_, finding)| diagnosis.gate.fails(finding)) {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        status
+            .set_type(finding.severity.as_str())
+            .set_message(text.first().map_or("", String::as_str))
+            .set_description(format!("{}\n\n{}", text.join("\n"), terminal::escape(&finding.remedy)));
+        return case(class, &name, status);
+    }
+    if found.is_empty() && partial {
+        let mut status = TestCaseStatus::skipped();
+        status.set_message("inconclusive: the host was seen in part");
+        return case(class, &name, status);
+    }
+    let mut case = case(class, &name, TestCaseStatus::success());
+    if !text.is_empty() {
+        case.set_system_out(text.join("\n"));
+    }
+    case
+}
+
+fn case(class: &str, name: &str, status: TestCaseStatus) -> TestCase {
+    let mut case = TestCase::new(name, status);
+    case.set_classname(class);
+    case
+}
+
+fn sentence(hotspot: &Hotspot, finding: &Finding) -> String {
+    let place = words::place(&hotspot.subject);
+    terminal::escape(&format!("{} at {place}: {} ({})", finding.severity.as_str(), finding.message, finding.evidence))
+}

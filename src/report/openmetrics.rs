@@ -1,0 +1,117 @@
+//! The report as OpenMetrics text, for the textfile collector of a node exporter.
+//!
+//! Few series on purpose: per host, per service and per rule, never per task or place.
+
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write as _};
+
+use super::terminal;
+use crate::diagnose::{Counts, Diagnosis, Status, Verdict};
+use crate::model::Service;
+
+pub(super) fn render(diagnosis: &Diagnosis) -> String {
+    let mut text = Exposition(String::new());
+    run(&mut text, diagnosis);
+    targets(&mut text, diagnosis);
+    tasks(&mut text, diagnosis);
+    findings(&mut text, diagnosis);
+    text.0.push_str("# EOF\n");
+    text.0
+}
+
+fn run(text: &mut Exposition, diagnosis: &Diagnosis) {
+    text.family("fleetdiag_run", "info", "The run that these figures are from.");
+    let run = &diagnosis.run;
+    text.sample("fleetdiag_run_info", &[("started", &run.started), ("version", &run.judged_by)], 1);
+    text.family("fleetdiag_verdict", "stateset", "The verdict of the run.");
+    for (name, verdict) in [("pass", Verdict::Pass), ("fail", Verdict::Fail), ("inconclusive", Verdict::Inconclusive)] {
+        text.sample("fleetdiag_verdict", &[("fleetdiag_verdict", name)], u8::from(diagnosis.verdict == verdict));
+    }
+    text.family("fleetdiag_exit_code", "gauge", "What the run exited with.");
+    text.sample("fleetdiag_exit_code", &[], diagnosis.exit_code);
+    if let Ok(started) = run.started.parse::<jiff::Timestamp>() {
+        text.family("fleetdiag_run_started_timestamp_seconds", "gauge", "When the run began.");
+        text.sample("fleetdiag_run_started_timestamp_seconds", &[], started.as_second());
+    }
+}
+
+fn targets(text: &mut Exposition, diagnosis: &Diagnosis) {
+    let coverage = &diagnosis.coverage;
+    text.family("fleetdiag_hosts", "gauge", "Planned hosts by how much was seen of them.");
+    for (seen, count) in [("complete", coverage.complete), ("partial", coverage.partial), ("failed", coverage.failed)] {
+        text.sample("fleetdiag_hosts", &[("seen", seen)], count);
+    }
+    text.family("fleetdiag_host_up", "gauge", "Whether anything was seen of the host.");
+    for target in &diagnosis.targets {
+        let up = matches!(target.status, Status::Observed { .. });
+        let labels = [("host", target.id.to_string()), ("service", target.service.0.clone())];
+        text.sample("fleetdiag_host_up", &labels.each_ref().map(|(name, value)| (*name, value.as_str())), u8::from(up));
+    }
+}
+
+fn tasks(text: &mut Exposition, diagnosis: &Diagnosis) {
+    let mut by_service: BTreeMap<&Service, Counts> = BTreeMap::new();
+    for target in &diagnosis.targets {
+        if let Status::Observed { counts, .. } = &target.status {
+            let sum = by_service.entry(&target.service).or_default();
+            sum.running += counts.running;
+            sum.scheduled += counts.scheduled;
+            sum.idle += counts.idle;
+            sum.never_polled += counts.never_polled;
+        }
+    }
+    text.family("fleetdiag_tasks", "gauge", "Tasks alive at the end of the window.");
+    for (service, counts) in by_service {
+        let states = [
+            ("running", counts.running),
+            ("scheduled", counts.scheduled),
+            ("idle", counts.idle),
+            ("never-polled", counts.never_polled),
+        ];
+        for (state, count) in states {
+            text.sample("fleetdiag_tasks", &[("service", &service.0), ("state", state)], count);
+        }
+    }
+}
+
+/// Every rule has its series, so that a finding that is gone reads as zero and not as missing.
+fn findings(text: &mut Exposition, diagnosis: &Diagnosis) {
+    let found = |rule: &crate::diagnose::RuleFacts| {
+        diagnosis
+            .hotspots
+            .iter()
+            .flat_map(|hotspot| &hotspot.findings)
+            .filter(move |f| f.rule == rule.id)
+            .fold((0_u64, 0_u64), |(places, tasks), finding| (places + 1, tasks + finding.affected))
+    };
+    let rules: Vec<_> = diagnosis.rules.iter().map(|rule| (rule, found(rule))).collect();
+    text.family("fleetdiag_findings", "gauge", "Places where the rule found something.");
+    for (rule, (places, _)) in &rules {
+        let labels = [("rule", rule.id.0.as_str()), ("name", &rule.name), ("severity", rule.severity.as_str())];
+        text.sample("fleetdiag_findings", &labels, places);
+    }
+    text.family("fleetdiag_affected_tasks", "gauge", "Tasks that the rule's findings concern.");
+    for (rule, (_, tasks)) in &rules {
+        text.sample("fleetdiag_affected_tasks", &[("rule", rule.id.0.as_str()), ("name", &rule.name)], tasks);
+    }
+}
+
+struct Exposition(String);
+
+impl Exposition {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing into a String cannot fail.
+        let _ = writeln!(self.0, "# TYPE {name} {kind}\n# HELP {name} {help}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let _ = writeln!(self.0, "{name}{labels} {value}");
+    }
+}
+
+/// Text as the value of a label.
+fn escape(text: &str) -> String {
+    terminal::escape(text).replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

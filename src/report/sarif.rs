@@ -1,0 +1,163 @@
+//! The report as SARIF 2.1.0, for code scanning.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::fold::fold;
+use super::terminal::{escape, escape_json};
+use super::words;
+use crate::diagnose::{Diagnosis, Finding, Hotspot, RuleFacts, Status, Subject, Verdict};
+use crate::playbook::Severity;
+
+const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+
+pub(super) fn render(diagnosis: &Diagnosis) -> String {
+    let log = json!({
+        "$schema": SCHEMA,
+        "version": "2.1.0",
+        "runs": [{
+            "tool": {"driver": {
+                "name": "fleetdiag",
+                "semanticVersion": diagnosis.run.judged_by,
+                "rules": diagnosis.rules.iter().map(rule).collect::<Vec<_>>(),
+            }},
+            "columnKind": "unicodeCodePoints",
+            "originalUriBaseIds": {"SRCROOT": {"description": {"text": "The root of the repository."}}},
+            "invocations": [invocation(diagnosis)],
+            "results": results(diagnosis),
+        }],
+    });
+    // Values always serialize.
+    let mut text = escape_json(&serde_json::to_string_pretty(&log).unwrap_or_default());
+    text.push('\n');
+    text
+}
+
+fn rule(rule: &RuleFacts) -> Value {
+    let mut descriptor = json!({
+        "id": rule.id.0,
+        "name": rule.name,
+        "shortDescription": {"text": rule.name},
+        "fullDescription": {"text": rule.why},
+        "help": {"text": rule.remedy},
+        "defaultConfiguration": {"level": level(rule.severity)},
+        "properties": {"tags": ["tokio", "async"]},
+    });
+    if let (Some(reference), Some(descriptor)) = (&rule.reference, descriptor.as_object_mut()) {
+        descriptor.insert("helpUri".to_owned(), reference.as_str().into());
+    }
+    descriptor
+}
+
+/// How the run went: hosts that were not seen and what limits the evidence are notifications, not results.
+fn invocation(diagnosis: &Diagnosis) -> Value {
+    let unseen = diagnosis.targets.iter().filter_map(|target| match &target.status {
+        Status::Failed { failure, hint } => {
+            let text = format!("{}: {} at {}. {hint}", target.id, failure.reason.summary(), failure.stage);
+            Some(json!({"level": "error", "descriptor": {"id": failure.reason.as_str()}, "message": {"text": escape(&text)}}))
+        }
+        Status::Observed { .. } => None,
+    });
+    let limits = words::anomalies(diagnosis).into_iter().map(|(text, targets)| {
+        let text = format!("{}: {text}", fold(targets.iter().map(String::as_str)));
+        json!({"level": "warning", "message": {"text": escape(&text)}})
+    });
+    json!({
+        "executionSuccessful": diagnosis.verdict != Verdict::Inconclusive,
+        "exitCode": diagnosis.exit_code,
+        "startTimeUtc": diagnosis.run.started,
+        "toolExecutionNotifications": unseen.chain(limits).collect::<Vec<_>>(),
+    })
+}
+
+fn results(diagnosis: &Diagnosis) -> Vec<Value> {
+    let mut seen = BTreeMap::new();
+    let findings = diagnosis.hotspots.iter().flat_map(|hotspot| hotspot.findings.iter().map(move |f| (hotspot, f)));
+    findings.map(|(hotspot, finding)| result(hotspot, finding, &mut seen)).collect()
+}
+
+fn result(hotspot: &Hotspot, finding: &Finding, seen: &mut BTreeMap<String, u32>) -> Value {
+    let identity = identity(&hotspot.subject, finding);
+    // Two places of one file that nothing but the line tells apart are told apart by their order.
+    let number = seen.entry(identity.clone()).or_default();
+    *number += 1;
+    let targets: Vec<_> = finding.targets.keys().map(ToString::to_string).collect();
+    let on = fold(targets.iter().map(String::as_str));
+    let text = format!("{} (on {on}; {}). {}", finding.message, finding.evidence, finding.remedy);
+    json!({
+        "ruleId": finding.rule.0,
+        "level": level(finding.severity),
+        "message": {"text": escape(&text)},
+        "locations": [location(&hotspot.subject)],
+        "partialFingerprints": {
+            "primaryLocationLineHash": format!("{:016x}:{number}", fnv1a(&identity)),
+            "fleetdiag/v1": format!("{identity}:{number}"),
+        },
+        "properties": {
+            "confidence": finding.confidence.as_str(),
+            "affected": finding.affected,
+            "of": finding.of,
+            "targets": targets,
+        },
+    })
+}
+
+/// A file of the repository where the place is in the application's own code, else only a name.
+fn location(subject: &Subject) -> Value {
+    let name = escape(&[vec![words::place(subject)], words::beside(subject)].concat().join(" "));
+    let mut location = json!({"logicalLocations": [{"fullyQualifiedName": name}]});
+    let (Some(at), true, Some(object)) = (subject.location(), words::is_ours(subject), location.as_object_mut()) else {
+        return location;
+    };
+    let mut physical = json!({"artifactLocation": {"uri": uri(&at.file), "uriBaseId": "SRCROOT"}});
+    let numbers = [("startLine", at.line), ("startColumn", at.column)];
+    let region: BTreeMap<_, _> = numbers.into_iter().take_while(|(_, number)| *number > 0).collect();
+    if let (false, Some(physical)) = (region.is_empty(), physical.as_object_mut()) {
+        physical.insert("region".to_owned(), json!(region));
+    }
+    object.insert("physicalLocation".to_owned(), physical);
+    location
+}
+
+/// What stays the same when lines move: rule, service, file, kind, function and name.
+fn identity(subject: &Subject, finding: &Finding) -> String {
+    let file = subject.location().map_or("", |location| location.file.as_str());
+    [vec![finding.rule.0.clone(), file.to_owned()], words::beside(subject)].concat().join("\u{1f}")
+}
+
+/// FNV-1a, 64 bits: the same on every machine and in every version.
+fn fnv1a(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// A relative path as a relative URI reference.
+fn uri(path: &str) -> String {
+    let mut uri = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => uri.push(char::from(byte)),
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri
+}
+
+fn level(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "error",
+        Severity::Warning => "warning",
+        Severity::Info => "note",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{fnv1a, uri};
+
+    #[test]
+    fn paths_are_uris_and_hashes_are_fixed() {
+        assert_eq!(uri("src/a b/ü.rs"), "src/a%20b/%C3%BC.rs");
+        assert_eq!(fnv1a("foobar"), 0x8594_4171_f739_67e8);
+    }
+}

@@ -1,0 +1,229 @@
+//! Reports for programs, each read back by a tool that is not ours. `tests/setup.sh` installs those tools.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod made;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use fleetdiag::diagnose::{Diagnosis, Verdict};
+use fleetdiag::report::{Format, Options, render};
+use made::HOSTILE;
+use serde_json::Value;
+
+const FLEET: &str = "tests/fixtures/fleet.fdcap";
+const PLAIN: Options = Options { width: 100, color: false, unicode: true, top: None, verbose: false };
+
+/// What a foreign reader understood of `text`; it fails on what is not of the format.
+fn read(kind: &str, text: &str, extra: &[&str]) -> Value {
+    let mut reader = Command::new("target/tools/python/bin/python")
+        .args(["tests/readers/read.py", kind])
+        .args(extra)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("tests/setup.sh installs the readers");
+    reader.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = reader.wait_with_output().unwrap();
+    assert!(output.status.success(), "{kind} does not read back:\n{text}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn analyze(format: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_fleetdiag")).args(["analyze", FLEET, "-o", format]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn hostile() -> Diagnosis {
+    made::fleet(14, 40, HOSTILE)
+}
+
+#[test]
+fn no_format_lets_control_characters_through() {
+    let diagnosis = hostile();
+    for name in Format::names() {
+        let text = render(name.parse().unwrap(), &diagnosis, &PLAIN);
+        let bad = text.chars().find(|&c| (c.is_control() && c != '\n') || matches!(c, '\u{200b}' | '\u{202e}'));
+        assert_eq!(bad, None, "{name}: {text}");
+    }
+}
+
+#[test]
+fn sarif_is_valid_and_its_fingerprints_outlive_moved_lines() {
+    let schema = ["target/tools/sarif/schema.json"];
+    let recorded = read("sarif", &analyze("sarif"), &schema);
+    assert_eq!(recorded["rules"], serde_json::json!([]), "every result's rule is described");
+    assert_eq!(recorded["uris"][0], "src/demo/programs.rs");
+
+    let mut moved = hostile();
+    let before = read("sarif", &render(Format::Sarif, &moved, &PLAIN), &schema);
+    for hotspot in &mut moved.hotspots {
+        if let fleetdiag::diagnose::Subject::Site(site) = &mut hotspot.subject {
+            site.site.location.as_mut().unwrap().line += 7;
+        }
+    }
+    let after = read("sarif", &render(Format::Sarif, &moved, &PLAIN), &schema);
+    assert_eq!(before["fingerprints"], after["fingerprints"]);
+    let unique: BTreeSet<_> = before["fingerprints"].as_array().unwrap().iter().map(Value::to_string).collect();
+    assert_eq!(unique.len(), moved.hotspots.len());
+}
+
+#[test]
+fn junit_has_a_suite_per_host_and_tells_unseen_from_failed() {
+    let recorded = read("junit", &analyze("junit"), &[]);
+    assert_eq!(recorded["suites"].as_object().unwrap().len(), 12);
+    // Three hosts with lost wakers, one that never yields; two were not seen.
+    assert_eq!((&recorded["failures"], &recorded["errors"]), (&4.into(), &2.into()));
+    assert_eq!(recorded["skipped"], 0);
+
+    let hostile = read("junit", &render(Format::Junit, &hostile(), &PLAIN), &[]);
+    assert!(hostile["texts"].to_string().contains("<script>alert(1)</script>"), "the text survives, as text");
+}
+
+#[test]
+fn rules_that_found_nothing_on_a_host_seen_in_part_are_skipped() {
+    let mut diagnosis = made::fleet(3, 1, "x");
+    diagnosis.hotspots.clear();
+    let read = read("junit", &render(Format::Junit, &diagnosis, &PLAIN), &[]);
+    assert_eq!((&read["skipped"], &read["failures"], &read["errors"]), (&4.into(), &0.into(), &1.into()));
+}
+
+#[test]
+fn openmetrics_reads_back_with_few_series() {
+    let samples = read("openmetrics", &analyze("openmetrics"), &[]);
+    let value = |name: &str, label: &str| {
+        let found = samples
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|sample| sample[0] == name && sample[1].to_string().contains(label));
+        found.unwrap_or_else(|| panic!("no {name} with {label}"))[2].as_f64().unwrap()
+    };
+    assert_eq!(value("fleetdiag_host_up", "web-04").to_bits(), 0_f64.to_bits());
+    assert_eq!(value("fleetdiag_host_up", "web-03").to_bits(), 1_f64.to_bits());
+    assert_eq!(value("fleetdiag_affected_tasks", "lost-waker").to_bits(), 9_f64.to_bits());
+    assert_eq!(value("fleetdiag_findings", "auto-boxed-future").to_bits(), 0_f64.to_bits());
+
+    let (small, large) = (made::fleet(20, 10, HOSTILE), made::fleet(20, 400, HOSTILE));
+    let series =
+        |diagnosis| read("openmetrics", &render(Format::Openmetrics, diagnosis, &PLAIN), &[]).as_array().unwrap().len();
+    assert_eq!(series(&small), series(&large), "sites make no series");
+}
+
+#[test]
+fn markdown_shows_hostile_text_as_text() {
+    for (diagnosis, rows) in [(hostile(), 40 + 1 + 1 + 1), (made::fleet(14, 40, "plain"), 40 + 1 + 1 + 1)] {
+        let read = read("markdown", &render(Format::Markdown, &diagnosis, &PLAIN), &[]);
+        let kinds = read["kinds"].to_string();
+        for kind in ["html_block", "html_inline", "link_open", "image", "s_open", "em_open", "fence", "blockquote"] {
+            assert!(!kinds.contains(&format!("\"{kind}\"")), "{kind} in {kinds}");
+        }
+        assert_eq!((&read["rows"], &read["columns"]), (&rows.into(), &serde_json::json!([4, 5])));
+    }
+}
+
+#[test]
+fn github_gets_no_more_annotations_than_it_shows_and_the_rest_is_in_the_summary() {
+    let text = render(Format::Github, &hostile(), &PLAIN);
+    let commands: Vec<_> = text.lines().filter(|line| line.starts_with("::")).collect();
+    for kind in ["::error ", "::warning ", "::notice "] {
+        assert_eq!(commands.iter().filter(|line| line.starts_with(kind)).count(), 10, "{kind}");
+    }
+    assert_eq!(commands.len(), 30, "nothing in a message begins a command of its own");
+    assert!(text.contains("11 more annotations than GitHub shows"), "the rest is counted");
+
+    let directory = tempfile::tempdir().unwrap();
+    let summary = directory.path().join("summary.md");
+    fs::write(&summary, "from the step before\n").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleetdiag"));
+    command.args(["analyze", FLEET, "-o", "github"]).env("GITHUB_STEP_SUMMARY", &summary);
+    assert_eq!(command.output().unwrap().status.code(), Some(1));
+    let summary = fs::read_to_string(&summary).unwrap();
+    assert!(summary.starts_with("from the step before\n## fleetdiag: fail"), "{summary}");
+}
+
+#[test]
+fn nagios_gets_one_line_whose_state_is_the_verdict() {
+    let line = analyze("nagios");
+    assert!(line.starts_with("FLEETDIAG CRITICAL - 2 findings are critical"), "{line}");
+    assert!(line.contains("| hosts_complete=10;;;0;12 "), "{line}");
+    let mut diagnosis = hostile();
+    for (verdict, state) in [(Verdict::Fail, "CRITICAL"), (Verdict::Pass, "OK"), (Verdict::Inconclusive, "UNKNOWN")] {
+        diagnosis.verdict = verdict;
+        let line = render(Format::Nagios, &diagnosis, &PLAIN);
+        assert!(line.starts_with(&format!("FLEETDIAG {state} - ")), "{line}");
+        assert_eq!((line.lines().count(), line.matches('|').count()), (1, 1), "{line}");
+    }
+}
+
+#[test]
+fn json_lines_are_documents_and_end_with_the_summary() {
+    let text = analyze("ndjson");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let targets = lines.iter().filter(|line| line["event"] == "target").count();
+    assert_eq!((targets, &lines[0]["event"]), (12, &"run".into()));
+    let last = lines.last().unwrap();
+    assert_eq!((&last["event"], &last["verdict"], &last["exit_code"]), (&"summary".into(), &"fail".into(), &1.into()));
+}
+
+#[test]
+fn several_outputs_come_from_one_run_and_others_may_read_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let output = |name: &str| format!("{name}={}", path(name).display());
+    let names: Vec<_> = Format::names().filter(|name| *name != "github").collect();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleetdiag"));
+    command.args(["analyze", FLEET]);
+    for name in &names {
+        command.args(["-o", &output(name)]);
+    }
+    let done = command.output().unwrap();
+    assert_eq!((done.status.code(), done.stdout.len()), (Some(1), 0));
+    for name in names {
+        let metadata = fs::metadata(path(name)).unwrap();
+        assert!(metadata.len() > 100 || name == "nagios");
+        assert_eq!(metadata.permissions().mode() & 0o044, 0o044, "{name}");
+    }
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), Format::names().count() - 1, "nothing temporary stays");
+    assert!(Path::new(FLEET).exists());
+}
+
+#[test]
+fn json_lines_tell_of_a_host_while_another_is_still_observed() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let inventory = directory.path().join("hosts.yaml");
+    let port = silent.local_addr().unwrap().port();
+    let hosts = format!(
+        "all:\n  vars: {{transport: direct}}\n  hosts:\n    closed: {{console: '127.0.0.1:1'}}\n    silent: {{console: '127.0.0.1:{port}'}}\n"
+    );
+    fs::write(&inventory, hosts).unwrap();
+    let mut run = Command::new(env!("CARGO_BIN_EXE_fleetdiag"))
+        .args(["snapshot", "all", "--no-save", "--quiet", "-o", "ndjson", "-i"])
+        .arg(&inventory)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    let first = next();
+    assert_eq!((&first["event"], &first["id"]), (&"ended".into(), &"closed".into()));
+    assert_eq!(first["reason"], "nothing-listening");
+    // Only now can the other one end, and it ends because of this.
+    drop(silent);
+    let second = next();
+    assert_eq!(
+        (&second["event"], &second["id"], &second["status"]),
+        (&"ended".into(), &"silent".into(), &"failed".into())
+    );
+    assert_ne!(second["reason"], "deadline-exceeded");
+    assert_eq!(next()["event"], "run");
+    assert_eq!(run.wait().unwrap().code(), Some(3));
+}
