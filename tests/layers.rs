@@ -16,10 +16,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("decode", &["model"]),
     ("capture", &["model"]),
     ("collect", &["model", "plan", "decode", "capture"]),
-    ("diagnose", &["model", "playbook"]),
+    ("diagnose", &["model", "playbook", "source"]),
     ("report", &["model", "playbook", "diagnose"]),
     ("demo", &["model", "plan"]),
-    ("cli", &["collect", "model", "playbook", "report"]),
+    ("cli", &["collect", "diagnose", "model", "playbook", "report"]),
     (
         "commands",
         &[

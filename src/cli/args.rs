@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::check::CheckArgs;
+use crate::diagnose::Allowance;
 use crate::report::Format;
 
 /// Snapshot tokio-console on a whole fleet over SSH, and rank the spawn locations behind the trouble.
@@ -53,6 +55,8 @@ pub enum ColorChoice {
 pub enum Command {
     /// Observe hosts once and report what is wrong, ranked by spawn location
     Snapshot(SnapshotArgs),
+    /// Pass or fail, for pipelines: findings that are accepted, known or unconfirmed do not count
+    Check(Box<CheckArgs>),
     /// Judge captures again, without touching the network
     Analyze(AnalyzeArgs),
     /// Make one capture of several, or one that can be shared
@@ -211,9 +215,9 @@ pub struct JudgeArgs {
     /// Exit with 1 on findings of this severity or worse: info, warning, critical, or never
     #[arg(long, value_name = "SEVERITY", value_parser = severity)]
     pub fail_on: Option<FailOn>,
-    /// How many targets may be unreachable before the exit code says so
-    #[arg(long, value_name = "N")]
-    pub max_unreachable: Option<usize>,
+    /// How many targets may be unreachable before the exit code says so, as a number or a share (`10%`)
+    #[arg(long, value_name = "N|P%")]
+    pub max_unreachable: Option<Allowance>,
 }
 
 /// From which severity on a run fails.

@@ -1,10 +1,12 @@
 //! What a person types, and sees while waiting.
 
 mod args;
+mod check;
 mod progress;
 
 pub use args::{
     AnalyzeArgs, Cli, CollectArgs, ColorChoice, Command, CompletionsArgs, DemoArgs, JudgeArgs, MergeArgs, OutputSpec,
     ReportArgs, SelectArgs, SnapshotArgs,
 };
+pub use check::{AcceptArgs, CheckArgs};
 pub use progress::Display;

@@ -1,6 +1,8 @@
 //! One file per subcommand: composes the stages, and does the file and terminal I/O.
 
+mod accepted;
 mod analyze;
+mod check;
 mod completions;
 mod demo;
 mod emit;
@@ -44,6 +46,7 @@ impl<E: Into<anyhow::Error>> From<E> for CommandError {
 pub fn run(cli: &Cli) -> ExitCode {
     let result = match &cli.command {
         Command::Snapshot(args) => snapshot::run(args, cli),
+        Command::Check(args) => check::run(args, cli),
         Command::Analyze(args) => analyze::run(args, cli),
         Command::Merge(args) => merge::run(args),
         Command::Demo(args) => demo::run(args, cli),

@@ -111,5 +111,6 @@ pub(super) fn gate(args: &JudgeArgs) -> Gate {
     Gate {
         fail_on: args.fail_on.map_or(default.fail_on, |fail_on| fail_on.0),
         max_unreachable: args.max_unreachable.unwrap_or(default.max_unreachable),
+        ..default
     }
 }

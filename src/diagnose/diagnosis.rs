@@ -30,10 +30,46 @@ pub struct Diagnosis {
     pub waits: Vec<Wait>,
     /// Hosts that differ from their peers at one site, ordered by site, then metric.
     pub outliers: Vec<Outlier>,
+    /// Findings that do not count, in the order in which they would have been ranked.
+    pub set_aside: Vec<SetAside>,
     /// Every rule that was applied, whether it found something or not, in the order of the playbooks.
     pub rules: Vec<RuleFacts>,
     /// What the verdict was made with.
     pub gate: Gate,
+}
+
+/// A finding that was made and does not count for the verdict.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SetAside {
+    /// Where.
+    pub subject: Subject,
+    /// What was found, with the targets that do not count.
+    pub finding: Finding,
+    /// Why it does not count.
+    pub because: Because,
+}
+
+/// Why a finding does not count.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Because {
+    /// Somebody has accepted it for a time.
+    Suppressed {
+        /// Why that is right.
+        reason: String,
+        /// Who answers for it.
+        owner: String,
+        /// The last day on which it holds, `2026-12-31`.
+        expires: String,
+    },
+    /// The baseline has it too, and it is no worse now.
+    InBaseline,
+    /// It did not hold in every observation.
+    Unconfirmed {
+        /// Observations in which it held.
+        held: usize,
+        /// Observations made.
+        of: usize,
+    },
 }
 
 /// What a report says of a rule that found nothing, and what its finding does not repeat.
@@ -94,6 +130,8 @@ pub struct Coverage {
     pub failed: usize,
     /// Tasks seen on all targets together, completed ones included.
     pub tasks: u64,
+    /// Hosts of which at least one target was seen whole.
+    pub hosts: usize,
 }
 
 impl Coverage {
@@ -148,6 +186,16 @@ impl Subject {
             Self::Site(FleetSite { site, .. }) => site.location.as_ref(),
             Self::Resource { location, .. } => location.as_ref(),
             Self::Target { .. } => None,
+        }
+    }
+
+    /// The service it belongs to.
+    #[must_use]
+    pub fn service(&self) -> &Service {
+        match self {
+            Self::Site(FleetSite { service, .. }) | Self::Resource { service, .. } | Self::Target { service } => {
+                service
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Targets are added one by one, in any order; the judgement comes out at the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::diagnosis::{Coverage, Diagnosis, FleetSite, RuleFacts, RunFacts, SiteReport, Status, TargetReport};
 use super::profile::{SiteProfile, counts, profiles};
@@ -67,6 +67,7 @@ impl<'a> Fleet<'a> {
             outliers: Vec::new(),
             rules: self.playbook.rules.iter().map(rule_facts).collect(),
             gate: *gate,
+            set_aside: Vec::new(),
         }
     }
 
@@ -117,6 +118,7 @@ fn oddness(status: &Status) -> u8 {
 
 fn coverage<'a>(targets: impl Iterator<Item = &'a TargetReport>) -> Coverage {
     let mut coverage = Coverage::default();
+    let mut whole = BTreeSet::new();
     for target in targets {
         coverage.planned += 1;
         match &target.status {
@@ -124,8 +126,12 @@ fn coverage<'a>(targets: impl Iterator<Item = &'a TargetReport>) -> Coverage {
             Status::Observed { partial, counts, .. } => {
                 *(if *partial { &mut coverage.partial } else { &mut coverage.complete }) += 1;
                 coverage.tasks += counts.alive + counts.completed;
+                if !partial {
+                    whole.insert(&target.id.host);
+                }
             }
         }
     }
+    coverage.hosts = whole.len();
     coverage
 }

@@ -1,16 +1,22 @@
 //! Snapshots and a playbook become a judgement. Pure: no clock, no environment, no randomness,
 //! and the order in which targets are added never shows.
 
+mod compare;
 mod detect;
 mod diagnosis;
 mod fleet;
 mod profile;
 mod rank;
+mod suppress;
 mod verdict;
 
+pub use compare::{
+    Caution, Change, Comparison, Effect, FindingChange, Kind, Side, Told, compare, confirm, set_aside_known,
+};
 pub use diagnosis::{
-    Counts, Coverage, Diagnosis, Distribution, Finding, FleetSite, Hotspot, Outlier, RuleFacts, RunFacts, SiteFigures,
-    SiteReport, Status, Subject, TargetReport, Verdict, Wait,
+    Because, Counts, Coverage, Diagnosis, Distribution, Finding, FleetSite, Hotspot, Outlier, RuleFacts, RunFacts,
+    SetAside, SiteFigures, SiteReport, Status, Subject, TargetReport, Verdict, Wait,
 };
 pub use fleet::Fleet;
-pub use verdict::Gate;
+pub use suppress::{Suppressions, parse as suppressions};
+pub use verdict::{Allowance, Gate};

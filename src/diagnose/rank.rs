@@ -47,6 +47,18 @@ fn hotspot(
     }
 }
 
+/// Puts hotspots in order again after findings were taken away; those without any go.
+pub(super) fn rank_again(hotspots: &mut Vec<Hotspot>) {
+    hotspots.retain(|hotspot| !hotspot.findings.is_empty());
+    for hotspot in hotspots.iter_mut() {
+        hotspot.findings.sort_by_cached_key(|finding| (key(finding), finding.rule.clone()));
+        let first = &hotspot.findings[0];
+        (hotspot.severity, hotspot.confidence) = (first.severity, first.confidence);
+        hotspot.rank_reason = rank_reason(first);
+    }
+    hotspots.sort_by_cached_key(|hotspot| (key(&hotspot.findings[0]), hotspot.subject.clone()));
+}
+
 /// The order of findings, the smallest first.
 fn key(finding: &Finding) -> impl Ord + use<> {
     let share = finding.affected.saturating_mul(1000).checked_div(finding.of).unwrap_or(0);

@@ -1,6 +1,9 @@
 //! The gate: what fails a run, and what is too little to say anything.
 
-use super::diagnosis::{Coverage, Finding, Hotspot, Verdict};
+use std::fmt;
+use std::str::FromStr;
+
+use super::diagnosis::{Coverage, Diagnosis, Finding, Hotspot, Verdict};
 use crate::playbook::{Confidence, Severity};
 
 /// What a run must satisfy.
@@ -9,13 +12,56 @@ pub struct Gate {
     /// Findings of this severity or worse fail the run; none do when absent.
     pub fail_on: Option<Severity>,
     /// How many targets may stay unobserved.
-    pub max_unreachable: usize,
+    pub max_unreachable: Allowance,
+    /// Hosts that must be seen whole before the run can pass.
+    pub require_hosts: usize,
+}
+
+/// How many of the planned targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowance {
+    /// So many.
+    Count(usize),
+    /// So many of a hundred, rounded down.
+    Percent(u8),
+}
+
+impl Allowance {
+    /// As a number of targets.
+    #[must_use]
+    pub fn of(self, planned: usize) -> usize {
+        match self {
+            Self::Count(count) => count,
+            Self::Percent(percent) => planned.saturating_mul(usize::from(percent)) / 100,
+        }
+    }
+}
+
+impl FromStr for Allowance {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = match text.strip_suffix('%') {
+            Some(percent) => percent.parse().ok().filter(|percent| *percent <= 100).map(Self::Percent),
+            None => text.parse().ok().map(Self::Count),
+        };
+        parsed.ok_or_else(|| "give a number of targets such as `2`, or a share such as `10%`".to_owned())
+    }
+}
+
+impl fmt::Display for Allowance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
 }
 
 impl Default for Gate {
     /// Critical findings fail, and every target must be seen.
     fn default() -> Self {
-        Self { fail_on: Some(Severity::Critical), max_unreachable: 0 }
+        Self { fail_on: Some(Severity::Critical), max_unreachable: Allowance::Count(0), require_hosts: 0 }
     }
 }
 
@@ -33,7 +79,7 @@ impl Gate {
     pub(super) fn judge(&self, hotspots: &[Hotspot], coverage: &Coverage, interrupted: bool) -> Judged {
         let failing =
             hotspots.iter().flat_map(|hotspot| &hotspot.findings).filter(|finding| self.fails(finding)).count();
-        let Coverage { planned, complete, partial, failed, .. } = *coverage;
+        let Coverage { planned, complete, partial, failed, hosts, .. } = *coverage;
         let mut reasons = Vec::new();
         let (verdict, exit_code) = if failing > 0 {
             let severity = self.fail_on.map_or("", Severity::as_str);
@@ -46,7 +92,10 @@ impl Gate {
         } else if partial > 0 {
             reasons.push(format!("{partial} of {planned} targets were seen in part"));
             (Verdict::Inconclusive, 3)
-        } else if failed > self.max_unreachable {
+        } else if hosts < self.require_hosts {
+            reasons.push(format!("{hosts} hosts were seen whole, {} required", self.require_hosts));
+            (Verdict::Inconclusive, 3)
+        } else if failed > self.max_unreachable.of(planned) {
             (Verdict::Inconclusive, 4)
         } else {
             (Verdict::Pass, 0)
@@ -62,7 +111,35 @@ impl Gate {
         Judged { verdict, reasons, exit_code }
     }
 
-    /// Whether this finding alone makes the verdict a failure.
+    /// Judges again what is left after findings were set aside.
+    pub fn judge_again(&self, diagnosis: &mut Diagnosis) {
+        let judged = self.judge(&diagnosis.hotspots, &diagnosis.coverage, diagnosis.run.interrupted);
+        diagnosis.verdict = judged.verdict;
+        diagnosis.verdict_reasons = judged.reasons;
+        diagnosis.exit_code = judged.exit_code;
+        diagnosis.gate = *self;
+    }
+
+    /// Lowers the verdict of `diagnosis` when the `number`-th of its observations saw too little by itself.
+    pub(super) fn require_coverage(
+        &self,
+        diagnosis: &mut Diagnosis,
+        number: usize,
+        coverage: &Coverage,
+        interrupted: bool,
+    ) {
+        let judged = self.judge(&[], coverage, interrupted);
+        if judged.verdict == Verdict::Pass {
+            return;
+        }
+        if diagnosis.verdict == Verdict::Pass || judged.exit_code < diagnosis.exit_code && diagnosis.exit_code != 1 {
+            diagnosis.verdict = judged.verdict;
+            diagnosis.exit_code = judged.exit_code;
+        }
+        diagnosis.verdict_reasons.push(format!("in observation {number}, {}", judged.reasons.join(", ")));
+    }
+
+    /// Whether a finding at or above the gate is sure enough to fail a run.
     #[must_use]
     pub fn fails(&self, finding: &Finding) -> bool {
         self.fail_on.is_some_and(|severity| finding.severity >= severity) && finding.confidence >= LEAST_CONFIDENCE
@@ -75,7 +152,8 @@ mod tests {
     use crate::diagnose::{Coverage, Verdict};
 
     fn judge(complete: usize, partial: usize, failed: usize, interrupted: bool) -> (Verdict, u8) {
-        let coverage = Coverage { planned: complete + partial + failed, complete, partial, failed, tasks: 0 };
+        let coverage =
+            Coverage { planned: complete + partial + failed, complete, partial, failed, ..Coverage::default() };
         let Judged { verdict, exit_code, .. } = Gate::default().judge(&[], &coverage, interrupted);
         (verdict, exit_code)
     }
@@ -92,9 +170,16 @@ mod tests {
 
     #[test]
     fn unreachable_targets_may_be_allowed() {
-        let coverage = Coverage { planned: 3, complete: 2, failed: 1, ..Coverage::default() };
-        let judged = Gate { max_unreachable: 1, ..Gate::default() }.judge(&[], &coverage, false);
+        let coverage = Coverage { planned: 3, complete: 2, failed: 1, hosts: 2, ..Coverage::default() };
+        let judge = |max_unreachable: &str, require_hosts| {
+            let gate = Gate { max_unreachable: max_unreachable.parse().unwrap(), require_hosts, ..Gate::default() };
+            gate.judge(&[], &coverage, false)
+        };
+        let judged = judge("1", 0);
         assert_eq!((judged.verdict, judged.exit_code), (Verdict::Pass, 0));
         assert_eq!(judged.reasons, ["1 of 3 targets were not seen, 1 allowed"]);
+        assert_eq!((judge("34%", 0).exit_code, judge("33%", 0).exit_code), (0, 4), "a share is rounded down");
+        assert_eq!((judge("1", 2).exit_code, judge("1", 3).exit_code), (0, 3), "too few hosts are inconclusive");
+        assert!("101%".parse::<super::Allowance>().is_err() && "some".parse::<super::Allowance>().is_err());
     }
 }

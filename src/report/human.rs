@@ -17,6 +17,7 @@ pub(super) fn render(diagnosis: &Diagnosis, options: &Options) -> String {
     let mut page = Page::new(*options);
     headline(&mut page, diagnosis);
     hotspots(&mut page, diagnosis);
+    super::set_aside::human(&mut page, diagnosis);
     hosts(&mut page, diagnosis);
     quality(&mut page, diagnosis);
     page.finish()

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::set_aside::{self, SetAsideJson};
 use super::terminal::escape_json;
 use super::words;
 use crate::diagnose::{self, Counts, Diagnosis, Finding, Hotspot, RunFacts, Status, Subject, TargetReport};
@@ -22,6 +23,7 @@ struct Document<'a> {
     run: Run<'a>,
     coverage: Coverage,
     hotspots: Vec<Place<'a>>,
+    set_aside: Vec<SetAsideJson<'a>>,
     targets: Vec<Target<'a>>,
 }
 
@@ -164,7 +166,7 @@ pub(super) fn run(run: &RunFacts) -> Run<'_> {
 }
 
 pub(super) fn coverage(coverage: &diagnose::Coverage) -> Coverage {
-    let diagnose::Coverage { planned, complete, partial, failed, tasks } = *coverage;
+    let diagnose::Coverage { planned, complete, partial, failed, tasks, hosts: _ } = *coverage;
     Coverage { planned, complete, partial, failed, tasks }
 }
 
@@ -178,6 +180,7 @@ pub(super) fn render(diagnosis: &Diagnosis) -> String {
         run: self::run(run),
         coverage: self::coverage(coverage),
         hotspots: hotspots.iter().map(place).collect(),
+        set_aside: diagnosis.set_aside.iter().map(set_aside::json).collect(),
         targets: targets.iter().map(target).collect(),
     };
     // Strings and numbers under string keys always serialize.

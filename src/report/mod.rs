@@ -11,6 +11,7 @@ mod ndjson;
 mod openmetrics;
 mod page;
 mod sarif;
+mod set_aside;
 mod terminal;
 mod words;
 

@@ -85,11 +85,7 @@ pub(super) fn anomalies(diagnosis: &Diagnosis) -> BTreeMap<String, Vec<String>> 
 /// What beside its place tells a hotspot from others: service, kind, name, function.
 pub(super) fn beside(subject: &Subject) -> Vec<String> {
     let mut beside = Vec::new();
-    let service = match subject {
-        Subject::Site(FleetSite { service, .. }) | Subject::Resource { service, .. } | Subject::Target { service } => {
-            service
-        }
-    };
+    let service = subject.service();
     if !service.0.is_empty() {
         beside.push(format!("service {}", service.0));
     }

@@ -102,6 +102,7 @@ pub fn fleet(hosts: usize, sites: usize, text: &str) -> Diagnosis {
         })
         .collect();
     Diagnosis {
+        set_aside: Vec::new(),
         run: RunFacts {
             started: "2026-11-24T15:03:14Z".into(),
             window: Duration::from_secs(3),
@@ -111,7 +112,14 @@ pub fn fleet(hosts: usize, sites: usize, text: &str) -> Diagnosis {
         verdict: Verdict::Fail,
         verdict_reasons: vec!["13 findings are critical".into()],
         exit_code: 1,
-        coverage: Coverage { planned: hosts, complete: hosts - 2, partial: 1, failed: 1, tasks: 12_345 },
+        coverage: Coverage {
+            planned: hosts,
+            complete: hosts - 2,
+            partial: 1,
+            failed: 1,
+            tasks: 12_345,
+            hosts: hosts - 2,
+        },
         hotspots,
         targets: all.iter().enumerate().map(|(at, id)| report(at, id, text)).collect(),
         sites: (0..sites).map(|at| site_report(at, observed, text)).collect(),

@@ -1,0 +1,163 @@
+//! The gate: what passes, what fails, and what says nothing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod variants;
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+use variants::{FLEET, Variant, fleetdiag, variant};
+
+struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn capture(&self, name: &str, targets: &[(&str, &str)], started: &str) -> String {
+        let made = variant(self.path(), name, &Variant { targets, started, ..Variant::default() });
+        made.to_str().unwrap().to_owned()
+    }
+
+    /// The exit code and the JSON report of `check`.
+    fn check(&self, args: &[&str]) -> (i32, serde_json::Value) {
+        let all = [&["check", "-o", "json"], args].concat();
+        let (code, out, err) = fleetdiag(self.path(), &all);
+        let report = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {err}"));
+        (code, report)
+    }
+}
+
+const DAY: &str = "2026-11-24T16:00:00Z";
+
+fn reasons(report: &serde_json::Value) -> String {
+    report["verdict_reasons"].as_array().unwrap().iter().map(|r| r.as_str().unwrap()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_sick_fleet_fails_a_healthy_one_passes_and_an_unseen_one_is_inconclusive() {
+    let place = Place::new();
+    let sick = place.capture("sick.fdcap", &[("relay-02", "relay-02")], DAY);
+    let healthy = place.capture("healthy.fdcap", &[("relay-01", "relay-01"), ("jobs-01", "jobs-01")], DAY);
+    let unseen = place.capture("unseen.fdcap", &[("web-04", "web-04")], DAY);
+    let mixed = place.capture("mixed.fdcap", &[("relay-01", "relay-01"), ("web-04", "web-04")], DAY);
+    for (arguments, code, verdict) in [
+        (vec![sick.as_str()], 1, "fail"),
+        (vec![&sick, "--fail-on", "never"], 0, "pass"),
+        (vec![&healthy], 0, "pass"),
+        (vec![&healthy, "--require-hosts", "2"], 0, "pass"),
+        (vec![&healthy, "--require-hosts", "3"], 3, "inconclusive"),
+        (vec![&unseen, "--max-unreachable", "100%", "--fail-on", "never"], 3, "inconclusive"),
+        (vec![&mixed], 4, "inconclusive"),
+        (vec![&mixed, "--max-unreachable", "50%"], 0, "pass"),
+    ] {
+        let (exit, report) = place.check(&[&["--capture"], arguments.as_slice()].concat());
+        assert_eq!((exit, report["verdict"].as_str().unwrap()), (code, verdict), "{arguments:?}");
+        assert_eq!(report["exit_code"], code);
+    }
+}
+
+fn suppressions(place: &Place, expires: &str) -> String {
+    let path = place.path().join("accepted.yaml");
+    let text = format!(
+        "suppressions:\n  - {{rule: lost-waker, site: src/demo/programs.rs, hosts: ['relay-02', 'communities*'], \
+         reason: parked on purpose, owner: relay team, expires: {expires}}}\n\
+         \x20 - {{rule: nothing-of-that-name, site: '*', reason: gone, owner: nobody, expires: 2030-01-01}}\n"
+    );
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_is_accepted_does_not_count_until_it_expires_and_stays_in_the_counts() {
+    let place = Place::new();
+    let sick = place.capture("sick.fdcap", &[("relay-01", "relay-01"), ("relay-02", "relay-02")], DAY);
+    let last_day = suppressions(&place, "2026-11-24");
+    let (code, report) = place.check(&["--capture", &sick, "--suppressions", &last_day]);
+    assert_eq!(code, 0, "{}", reasons(&report));
+    let aside = &report["set_aside"][0];
+    assert_eq!((&aside["name"], &aside["because"]), (&"lost-waker".into(), &"suppressed".into()));
+    assert_eq!((&aside["owner"], &aside["affected"]), (&"relay team".into(), &3.into()));
+    assert!(reasons(&report).contains("set aside: 1 suppressed"));
+    assert!(reasons(&report).contains("suppresses nothing: \"gone\" (nobody)"));
+
+    let expired = suppressions(&place, "2026-11-23");
+    let (code, report) = place.check(&["--capture", &sick, "--suppressions", &expired]);
+    assert_eq!(code, 1);
+    assert!(reasons(&report).contains("expired on 2026-11-23: \"parked on purpose\" (relay team)"));
+}
+
+#[test]
+fn a_suppression_for_some_hosts_leaves_the_others() {
+    let place = Place::new();
+    let sick = place.capture("sick.fdcap", &[("relay-02", "relay-02"), ("relay-03", "relay-03")], DAY);
+    let accepted = suppressions(&place, "2026-12-31");
+    let (code, report) = place.check(&["--capture", &sick, "--suppressions", &accepted]);
+    assert_eq!(code, 1);
+    let finding = &report["hotspots"][0]["findings"][0];
+    assert_eq!((&finding["affected"], &finding["targets"]), (&3.into(), &serde_json::json!({"relay-03": 3})));
+    assert_eq!(report["set_aside"][0]["targets"], serde_json::json!(["relay-02"]));
+    let quiet = report["targets"].as_array().unwrap().iter().find(|target| target["id"] == "relay-02").unwrap();
+    assert_eq!(quiet["findings"], serde_json::json!({}));
+}
+
+#[test]
+fn the_nearest_list_upwards_is_taken_and_a_wrong_one_is_refused_before_anything_else() {
+    let place = Place::new();
+    let sick = place.capture("sick.fdcap", &[("relay-02", "relay-02")], DAY);
+    let below = place.path().join("a/b");
+    fs::create_dir_all(&below).unwrap();
+    fs::rename(suppressions(&place, "2026-12-31"), place.path().join("fleetdiag-suppressions.yaml")).unwrap();
+    let code = |args: &[&str]| {
+        let all = [&["check", "--capture", sick.as_str()], args].concat();
+        variants::command(place.path(), &all).current_dir(&below).output().unwrap().status.code()
+    };
+    assert_eq!((code(&[]), code(&["--no-suppressions"])), (Some(0), Some(1)));
+    fs::write(place.path().join("fleetdiag-suppressions.yaml"), "suppressions:\n  - rule: lost-waker\n").unwrap();
+    assert_eq!(code(&[]), Some(2));
+}
+
+#[test]
+fn a_baseline_leaves_what_is_new_or_worse() {
+    let place = Place::new();
+    let hosts = |second: &'static str| [("relay-01", "relay-01"), ("relay-05x", second)];
+    let before = place.capture("before.fdcap", &[("relay-01", "relay-02"), ("relay-05x", "relay-01")], DAY);
+    let after = |name: &str, second| place.capture(name, &hosts(second), "2026-11-25T16:00:00Z");
+    let (code, report) =
+        place.check(&["--capture", &after("fewer.fdcap", "relay-02"), "--baseline", &before, "--max-unreachable", "1"]);
+    assert_eq!((code, &report["set_aside"][0]["because"]), (0, &"in-baseline".into()), "as many, on another host");
+    let worse = place.capture("worse.fdcap", &[("relay-01", "relay-02"), ("relay-05x", "relay-03")], DAY);
+    assert_eq!(place.check(&["--capture", &worse, "--baseline", &before]).0, 1, "on both hosts now");
+    let new = place.capture("new.fdcap", &[("relay-01", "relay-02"), ("jobs-02", "jobs-02")], DAY);
+    let (code, report) = place.check(&["--capture", &new, "--baseline", &before]);
+    assert_eq!((code, report["hotspots"].as_array().unwrap().len()), (1, 1));
+    assert_eq!(report["hotspots"][0]["findings"][0]["name"], "never-yielded");
+    assert!(reasons(&report).contains("compared with the baseline: other hosts: 1 were seen in both runs"));
+}
+
+#[test]
+fn only_what_is_found_every_time_is_confirmed() {
+    let place = Place::new();
+    let sick = place.capture("sick.fdcap", &[("relay-01", "relay-02")], DAY);
+    let healthy = place.capture("healthy.fdcap", &[("relay-01", "relay-01")], DAY);
+    let unseen = place.capture("unseen.fdcap", &[("relay-01", "web-04")], DAY);
+    let check =
+        |captures: [&str; 2]| place.check(&["--confirm", "2", "--capture", captures[0], "--capture", captures[1]]);
+    assert_eq!(check([&sick, &sick]).0, 1);
+    let (code, report) = check([&healthy, &sick]);
+    assert_eq!((code, &report["set_aside"][0]["reason"]), (0, &"it held in 1 of 2 observations".into()));
+    let (code, report) = check([&unseen, &sick]);
+    assert_eq!((code, report["verdict"].as_str()), (3, Some("inconclusive")), "one look is no confirmation");
+    assert!(reasons(&report).contains("in observation 1, no target was seen whole"));
+    let (code, _, err) = fleetdiag(place.path(), &["check", "--confirm", "2", "--capture", FLEET]);
+    assert_eq!((code, err.contains("needs as many observations, 1 given")), (2, true), "{err}");
+}
