@@ -161,7 +161,7 @@ fn hostile() -> Diagnosis {
 #[test]
 fn nothing_that_a_target_says_reaches_the_terminal_as_control() {
     let diagnosis = hostile();
-    assert_eq!(diagnosis.hotspots.len(), 1, "{diagnosis:#?}");
+    assert_eq!(diagnosis.hotspots.len(), 2, "the site, and its console beyond loopback: {diagnosis:#?}");
     for format in [Format::Human, Format::Json] {
         for verbose in [false, true] {
             let text = render(format, &diagnosis, &Options { verbose, ..PLAIN });

@@ -153,6 +153,9 @@ pub struct Hotspot {
     pub confidence: Confidence,
     /// Why it stands where it stands, in words.
     pub rank_reason: String,
+    /// What else belongs to it, a sentence each: its cause at another place, what tells its hosts from the others, the
+    /// same place in other builds.
+    pub related: Vec<String>,
     /// Worst first; never empty.
     pub findings: Vec<Finding>,
 }

@@ -2,9 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::diagnosis::{Coverage, Diagnosis, FleetSite, RuleFacts, RunFacts, SiteReport, Status, TargetReport};
-use super::profile::{SiteProfile, counts, profiles};
-use super::rank::hotspots;
+use super::detect;
+use super::diagnosis::{
+    Coverage, Diagnosis, FleetSite, RuleFacts, RunFacts, SiteReport, Status, Subject, TargetReport,
+};
+use super::hits::Hits;
+use super::profile::{Places, SiteProfile, counts, profile};
+use super::rank::{hotspots, rank};
 use super::verdict::Gate;
 use crate::model::{Failure, Service, Snapshot, Target, TargetId};
 use crate::playbook::{Playbook, Rule, Severity};
@@ -14,6 +18,7 @@ use crate::playbook::{Playbook, Rule, Severity};
 pub struct Fleet<'a> {
     playbook: &'a Playbook,
     sites: BTreeMap<FleetSite, SiteProfile>,
+    places: Places,
     services: BTreeMap<Service, usize>,
     targets: BTreeMap<TargetId, TargetReport>,
 }
@@ -22,13 +27,19 @@ impl<'a> Fleet<'a> {
     /// Nothing seen yet.
     #[must_use]
     pub fn new(playbook: &'a Playbook) -> Self {
-        Self { playbook, sites: BTreeMap::new(), services: BTreeMap::new(), targets: BTreeMap::new() }
+        Self {
+            playbook,
+            sites: BTreeMap::new(),
+            places: BTreeMap::new(),
+            services: BTreeMap::new(),
+            targets: BTreeMap::new(),
+        }
     }
 
     /// Adds a target that was observed, and drops its tasks.
     pub fn observed(&mut self, target: &Target, snapshot: Snapshot) {
         *self.services.entry(target.service.clone()).or_default() += 1;
-        let findings = self.profile(target, &snapshot);
+        let profile = profile(&self.playbook.rules, target, &snapshot);
         let status = Status::Observed {
             partial: snapshot.anomalies.iter().any(crate::model::Anomaly::makes_partial),
             counts: counts(&snapshot),
@@ -36,13 +47,24 @@ impl<'a> Fleet<'a> {
             vintage: snapshot.vintage,
             tokio_version: snapshot.tokio_version,
             anomalies: snapshot.anomalies,
-            findings,
+            findings: self.by_severity(&profile.places),
         };
+        for (site, profile) in profile.sites {
+            self.sites.entry(site).or_default().merge(profile);
+        }
+        self.add_places(profile.places);
         self.report(target, status);
     }
 
     /// Adds a target of which nothing was seen.
     pub fn failed(&mut self, target: &Target, failure: &Failure) {
+        for (index, rule) in self.playbook.rules.iter().enumerate() {
+            if let Some((hit, words)) = detect::failed(rule.detector, target, failure) {
+                let subject = Subject::Target { service: target.service.clone() };
+                let hits = Hits::of_place(hit, &target.id, 1, 1, Some(words));
+                self.add_places(BTreeMap::from([(subject, BTreeMap::from([(index, hits)]))]));
+            }
+        }
         self.report(target, Status::Failed { failure: failure.clone(), hint: failure.hint(target) });
     }
 
@@ -50,7 +72,8 @@ impl<'a> Fleet<'a> {
     #[must_use]
     pub fn diagnose(self, run: RunFacts, gate: &Gate) -> Diagnosis {
         let coverage = coverage(self.targets.values());
-        let hotspots = hotspots(&self.sites, self.playbook, &self.services);
+        let mut hotspots = hotspots(&self.places, &self.sites, self.playbook, &self.services);
+        rank(&mut hotspots, |_| false);
         let mut targets: Vec<_> = self.targets.into_values().collect();
         targets.sort_by_cached_key(|target| (oddness(&target.status), target.id.clone()));
         let judged = gate.judge(&hotspots, &coverage, run.interrupted);
@@ -71,18 +94,21 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    /// Adds the target's tasks to their sites. Returns how many findings of each severity that makes.
-    fn profile(&mut self, target: &Target, snapshot: &Snapshot) -> BTreeMap<Severity, usize> {
-        let rules = &self.playbook.rules;
+    fn by_severity(&self, places: &Places) -> BTreeMap<Severity, usize> {
         let mut by_severity = BTreeMap::new();
-        for (site, profile) in snapshot.sites.iter().zip(profiles(rules, &target.id, snapshot)) {
-            for (rule, hits) in &profile.hits {
-                *by_severity.entry(hits.severity(&rules[*rule])).or_default() += 1;
-            }
-            let site = FleetSite { service: target.service.clone(), site: site.clone() };
-            self.sites.entry(site).or_default().merge(profile);
+        for (rule, hits) in places.values().flatten() {
+            *by_severity.entry(hits.severity(&self.playbook.rules[*rule])).or_default() += 1;
         }
         by_severity
+    }
+
+    fn add_places(&mut self, places: Places) {
+        for (subject, by_rule) in places {
+            let place = self.places.entry(subject).or_default();
+            for (rule, hits) in by_rule {
+                place.entry(rule).or_default().merge(hits);
+            }
+        }
     }
 
     fn report(&mut self, target: &Target, status: Status) {
@@ -104,7 +130,8 @@ fn rule_facts(rule: &Rule) -> RuleFacts {
 
 fn site_report(site: FleetSite, profile: SiteProfile) -> SiteReport {
     let figures = profile.figures();
-    SiteReport { site, figures, by_target: profile.by_target, polls: None, scheduled: None }
+    let (polls, scheduled) = (profile.polls.distribution(), profile.scheduled.distribution());
+    SiteReport { site, figures, by_target: profile.by_target, polls, scheduled }
 }
 
 /// Failed first, then partial, then complete.

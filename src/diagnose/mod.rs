@@ -4,11 +4,14 @@
 mod compare;
 mod detect;
 mod diagnosis;
+mod distribution;
 mod fleet;
+mod hits;
 mod profile;
 mod rank;
 mod suppress;
 mod verdict;
+mod words;
 
 pub use compare::{
     Caution, Change, Comparison, Effect, FindingChange, Kind, Side, Told, compare, confirm, set_aside_known,

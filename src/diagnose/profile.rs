@@ -1,38 +1,20 @@
-//! All tasks of one spawn site on one target, as counts. Once profiled, the tasks are dropped.
+//! One target's tasks as counts by spawn site, and what the rules recognise on it. Once profiled, the tasks are dropped.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::detect::Hit;
-use super::diagnosis::{Counts, SiteFigures};
-use crate::model::{Activity, ObservationWindow, Snapshot, TargetId, TargetTime, Task, TaskKind, TaskState};
-use crate::playbook::{Confidence, Rule, Severity};
+use super::detect::{self, Context, Tally};
+use super::diagnosis::{Counts, FleetSite, SiteFigures, Subject};
+use super::distribution::Times;
+use super::hits::{Found, Hits};
+use crate::model::{Activity, ObservationWindow, Snapshot, Target, TargetId, TargetTime, Task, TaskKind, TaskState};
+use crate::playbook::{Detector, Rule};
 
 /// What a site's tasks on some targets add up to. Adding is associative and commutative.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct SiteProfile {
     pub by_target: BTreeMap<TargetId, SiteFigures>,
-    /// By the rule's place in the playbook.
-    pub hits: BTreeMap<usize, Hits>,
-}
-
-/// The tasks of a site that one rule recognised.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Hits {
-    pub by_confidence: BTreeMap<Confidence, u64>,
-    pub caps: BTreeMap<Confidence, BTreeSet<&'static str>>,
-    pub targets: BTreeMap<TargetId, u64>,
-    pub worst: Option<Worst>,
-}
-
-/// The worst task: by magnitude, then whatever makes it unique, so that the choice does not depend on order.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Worst {
-    pub confidence: Confidence,
-    pub magnitude: u64,
-    pub beside: u64,
-    pub target: Reverse<TargetId>,
-    pub task_id: Option<u64>,
+    pub polls: Times,
+    pub scheduled: Times,
 }
 
 impl SiteProfile {
@@ -43,21 +25,153 @@ impl SiteProfile {
         sum
     }
 
-    fn add(&mut self, task: &Task, target: &TargetId, rules: &[Rule], kind: &TaskKind) {
-        for (index, rule) in rules.iter().enumerate() {
-            if let Some(hit) = rule.detector.detect(task, kind) {
-                self.hits.entry(index).or_default().merge(Hits::of(hit, task, target));
-            }
-        }
-    }
-
     pub(super) fn merge(&mut self, other: Self) {
         for (target, figures) in other.by_target {
             self.by_target.entry(target).or_default().add(&figures);
         }
-        for (rule, hits) in other.hits {
-            self.hits.entry(rule).or_default().merge(hits);
+        self.polls.merge(&other.polls);
+        self.scheduled.merge(&other.scheduled);
+    }
+}
+
+/// What the rules recognised, by place and by the rule's place in the playbook.
+pub(super) type Places = BTreeMap<Subject, BTreeMap<usize, Hits>>;
+
+/// One target, profiled.
+#[derive(Debug, Default)]
+pub(super) struct Profile {
+    pub sites: BTreeMap<FleetSite, SiteProfile>,
+    pub places: Places,
+}
+
+/// While the tasks of one site on one target are looked at.
+#[derive(Default)]
+struct Watched {
+    figures: SiteFigures,
+    tally: Tally,
+    polls: Times,
+    scheduled: Times,
+    found: BTreeMap<usize, Found>,
+}
+
+/// The profile of one target.
+pub(super) fn profile(rules: &[Rule], target: &Target, snapshot: &Snapshot) -> Profile {
+    let context = Context::of(snapshot);
+    let mut watched: Vec<Watched> = snapshot.sites.iter().map(|_| Watched::default()).collect();
+    for task in &snapshot.tasks {
+        let index = task.site.0 as usize;
+        if let (Some(watched), Some(site)) = (watched.get_mut(index), snapshot.sites.get(index)) {
+            watched.add(task, &site.kind, rules, &context);
+            if let Some(histograms) = snapshot.details.get(&(task.id, task.created_at)) {
+                watched.polls.add(histograms.polls.as_ref());
+                watched.scheduled.add(histograms.scheduled.as_ref());
+            }
         }
+    }
+    let mut profile = Profile::default();
+    for (rule, Rule { detector, .. }) in rules.iter().enumerate() {
+        let mut judged = Judged { rule, detector: *detector, target, snapshot, places: &mut profile.places };
+        judged.sites(&watched, &context);
+        if let Some((hit, words)) = detect::observed(*detector, target, snapshot) {
+            judged.put(judged.process(), Hits::of_place(hit, &target.id, 1, 1, Some(words)));
+        }
+    }
+    for (site, watched) in snapshot.sites.iter().zip(watched) {
+        let site = FleetSite { service: target.service.clone(), site: site.clone() };
+        let by_target = BTreeMap::from([(target.id.clone(), watched.figures)]);
+        let seen = SiteProfile { by_target, polls: watched.polls, scheduled: watched.scheduled };
+        profile.sites.entry(site).or_default().merge(seen);
+    }
+    profile
+}
+
+impl Watched {
+    fn add(&mut self, task: &Task, kind: &TaskKind, rules: &[Rule], context: &Context<'_>) {
+        self.figures.count(task, context.start);
+        self.tally.add(task, context);
+        for (index, rule) in rules.iter().enumerate() {
+            if let Some(hit) = rule.detector.detect(task, kind, context) {
+                self.found.entry(index).or_default().task(hit, task);
+            }
+        }
+    }
+}
+
+/// One rule on one target.
+struct Judged<'a> {
+    rule: usize,
+    detector: Detector,
+    target: &'a Target,
+    snapshot: &'a Snapshot,
+    places: &'a mut Places,
+}
+
+/// Woken tasks of so many sites wait: then it is the runtime that does not keep up, not the sites.
+const SITES_OF_A_RUNTIME: usize = 3;
+
+impl Judged<'_> {
+    fn put(&mut self, subject: Subject, hits: Hits) {
+        let cap = self.detector.cap(&self.snapshot.anomalies);
+        let hits = hits.capped(cap.as_ref());
+        self.places.entry(subject).or_default().entry(self.rule).or_default().merge(hits);
+    }
+
+    fn process(&self) -> Subject {
+        Subject::Target { service: self.target.service.clone() }
+    }
+
+    fn site(&self, index: usize) -> Option<Subject> {
+        let site = self.snapshot.sites.get(index)?.clone();
+        Some(Subject::Site(FleetSite { service: self.target.service.clone(), site }))
+    }
+
+    fn sites(&mut self, watched: &[Watched], context: &Context<'_>) {
+        let found: Vec<_> = watched.iter().map(|watched| watched.found.get(&self.rule)).collect();
+        let waiting = found.iter().flatten().count();
+        if matches!(self.detector, Detector::Starved { .. }) && waiting >= SITES_OF_A_RUNTIME {
+            self.starved_runtime(found.into_iter().flatten(), watched);
+            return;
+        }
+        let all: u64 = found.iter().flatten().map(|found| found.count()).sum();
+        for (index, watched) in watched.iter().enumerate() {
+            let (Some(subject), Some(site)) = (self.site(index), self.snapshot.sites.get(index)) else { continue };
+            if let Some(found) = watched.found.get(&self.rule) {
+                let words = match self.detector {
+                    Detector::StuckPoll { .. } => Some(self.census(found.count(), all, &site.kind)),
+                    _ => None,
+                };
+                self.put(subject.clone(), found.clone().into_hits(&self.target.id).with_words(words));
+            }
+            if let Some((hit, affected)) = self.detector.detect_site(&watched.tally, &site.kind, context) {
+                self.put(subject, Hits::of_place(hit, &self.target.id, affected, 0, None));
+            }
+        }
+    }
+
+    /// How many of the workers are taken.
+    fn census(&self, here: u64, all: u64, kind: &TaskKind) -> String {
+        let of_them = if here == all { "all from here".to_owned() } else { format!("{here} of them from here") };
+        match self.snapshot.workers {
+            Some(workers) if *kind == TaskKind::Task && u64::from(workers) >= all => {
+                format!("{all} of {workers} workers inside one poll, {of_them}")
+            }
+            _ => format!("{all} tasks inside one poll, {of_them}; how many workers there are cannot be seen"),
+        }
+    }
+
+    fn starved_runtime<'f>(&mut self, found: impl Iterator<Item = &'f Found>, watched: &[Watched]) {
+        let mut sum = Found::default();
+        let mut sites = 0;
+        for found in found {
+            sum.merge(found);
+            sites += 1;
+        }
+        let alive = |watched: &Watched| watched.figures.alive;
+        let of = watched.iter().zip(&self.snapshot.sites).filter(|(_, site)| !site.kind.is_blocking());
+        let of = of.map(|(watched, _)| alive(watched)).sum();
+        let words = format!("{} of {of} tasks of {sites} places wait for a worker", sum.count());
+        let hits = Hits { of, ..sum.into_hits(&self.target.id) }.with_words(Some(words));
+        self.put(self.process(), hits);
     }
 }
 
@@ -83,7 +197,7 @@ impl SiteFigures {
     }
 
     /// All sums saturate: the figures come from elsewhere.
-    fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         let counts: [(&mut u64, u64); 10] = [
             (&mut self.alive, other.alive),
             (&mut self.completed, other.completed),
@@ -101,70 +215,6 @@ impl SiteFigures {
         self.scheduled = self.scheduled.saturating_add(other.scheduled);
         self.longest_poll = self.longest_poll.max(other.longest_poll);
     }
-}
-
-impl Hits {
-    fn of(hit: Hit, task: &Task, target: &TargetId) -> Self {
-        let worst = Worst {
-            confidence: hit.confidence,
-            magnitude: hit.magnitude,
-            beside: hit.beside,
-            target: Reverse(target.clone()),
-            task_id: task.task_id,
-        };
-        Self {
-            by_confidence: BTreeMap::from([(hit.confidence, 1)]),
-            caps: BTreeMap::from([(hit.confidence, hit.cap.into_iter().collect())]),
-            targets: BTreeMap::from([(target.clone(), 1)]),
-            worst: Some(worst),
-        }
-    }
-
-    fn merge(&mut self, other: Self) {
-        for (confidence, count) in other.by_confidence {
-            *self.by_confidence.entry(confidence).or_default() += count;
-        }
-        for (confidence, caps) in other.caps {
-            self.caps.entry(confidence).or_default().extend(caps);
-        }
-        for (target, count) in other.targets {
-            *self.targets.entry(target).or_default() += count;
-        }
-        self.worst = self.worst.take().max(other.worst);
-    }
-
-    pub(super) fn affected(&self) -> u64 {
-        self.by_confidence.values().sum()
-    }
-
-    /// That of the surest task.
-    pub(super) fn confidence(&self) -> Confidence {
-        self.by_confidence.keys().next_back().copied().unwrap_or(Confidence::Low)
-    }
-
-    /// The rule's own; a mere lead is for information, whatever it would be if it were true.
-    pub(super) fn severity(&self, rule: &Rule) -> Severity {
-        if self.confidence() == Confidence::Low { Severity::Info } else { rule.severity }
-    }
-}
-
-/// The profile of each of the snapshot's sites, in their order.
-pub(super) fn profiles(rules: &[Rule], target: &TargetId, snapshot: &Snapshot) -> Vec<SiteProfile> {
-    let mut profiles = vec![SiteProfile::default(); snapshot.sites.len()];
-    let mut figures = vec![SiteFigures::default(); snapshot.sites.len()];
-    for task in &snapshot.tasks {
-        let index = task.site.0 as usize;
-        if let (Some(profile), Some(figures), Some(site)) =
-            (profiles.get_mut(index), figures.get_mut(index), snapshot.sites.get(index))
-        {
-            profile.add(task, target, rules, &site.kind);
-            figures.count(task, snapshot.window.first);
-        }
-    }
-    for (profile, figures) in profiles.iter_mut().zip(figures) {
-        profile.by_target.insert(target.clone(), figures);
-    }
-    profiles
 }
 
 /// A target's figures at the end of its window.

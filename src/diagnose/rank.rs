@@ -1,49 +1,71 @@
-//! Profiles become findings, findings hotspots, hotspots a ranking.
+//! What was recognised becomes findings, findings hotspots, hotspots a ranking.
 //!
-//! The order is total and has no score in it: severity, then confidence, then targets affected, then share of the
-//! site's tasks, then tasks affected, then the place itself.
+//! The order is total and has no score in it: severity, then causes before what they explain, then confidence, then
+//! targets affected, then share of the place's tasks, then tasks affected, then the place itself: the application's code
+//! before dependencies, those before tokio, then service and location.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::diagnosis::{Finding, FleetSite, Hotspot, Subject};
-use super::profile::{Hits, SiteProfile, Worst};
-use crate::model::Service;
-use crate::playbook::{Detector, Playbook, Rule};
+use super::hits::Hits;
+use super::profile::{Places, SiteProfile};
+use super::words::evidence;
+use crate::model::{Origin, Service};
+use crate::playbook::{Playbook, Rule, Scope};
 
-/// Every site with findings, worst first.
+/// Every place with findings, unranked.
 pub(super) fn hotspots(
+    places: &Places,
     sites: &BTreeMap<FleetSite, SiteProfile>,
     playbook: &Playbook,
     services: &BTreeMap<Service, usize>,
 ) -> Vec<Hotspot> {
-    let mut hotspots: Vec<_> = sites
+    places
         .iter()
-        .filter(|(_, profile)| !profile.hits.is_empty())
-        .map(|(site, profile)| hotspot(site.clone(), profile, playbook, services))
-        .collect();
-    hotspots.sort_by_cached_key(|hotspot| (key(&hotspot.findings[0]), hotspot.subject.clone()));
-    hotspots
+        .filter(|(_, hits)| !hits.is_empty())
+        .map(|(subject, hits)| {
+            let (service, profile) = match subject {
+                Subject::Site(site) => (&site.service, sites.get(site)),
+                Subject::Resource { service, .. } | Subject::Target { service } => (service, None),
+            };
+            let in_service = services.get(service).copied().unwrap_or(0);
+            let finding = |(rule, hits): (&usize, &Hits)| finding(&playbook.rules[*rule], hits, profile, in_service);
+            let mut findings: Vec<_> = hits.iter().map(finding).collect();
+            findings.sort_by_cached_key(|finding| (key(finding), finding.rule.clone()));
+            let first = &findings[0];
+            Hotspot {
+                subject: subject.clone(),
+                severity: first.severity,
+                confidence: first.confidence,
+                rank_reason: rank_reason(first),
+                related: Vec::new(),
+                findings,
+            }
+        })
+        .collect()
 }
 
-fn hotspot(
-    site: FleetSite,
-    profile: &SiteProfile,
-    playbook: &Playbook,
-    services: &BTreeMap<Service, usize>,
-) -> Hotspot {
-    let in_service = services.get(&site.service).copied().unwrap_or(0);
-    let finding = |(rule, hits): (&usize, &Hits)| finding(&playbook.rules[*rule], hits, profile, in_service);
-    let mut findings: Vec<_> = profile.hits.iter().map(finding).collect();
-    findings.sort_by_cached_key(|finding| (key(finding), finding.rule.clone()));
-    let first = &findings[0];
-    Hotspot {
-        subject: Subject::Site(site),
-        severity: first.severity,
-        confidence: first.confidence,
-        rank_reason: rank_reason(first),
-        findings,
+/// Puts them in their order; `is_explained` tells which of them another place explains.
+pub(super) fn rank(hotspots: &mut [Hotspot], is_explained: impl Fn(&Hotspot) -> bool) {
+    hotspots.sort_by_cached_key(|hotspot| {
+        let worst = key(&hotspot.findings[0]);
+        (Reverse(hotspot.severity), is_explained(hotspot), worst, origin(&hotspot.subject), hotspot.subject.clone())
+    });
+}
+
+/// Whose code a place is in, as a number: the application's, a dependency's, tokio's, or nobody knows.
+fn origin(subject: &Subject) -> u8 {
+    let location = match subject {
+        Subject::Site(site) => site.site.location.as_ref(),
+        Subject::Resource { location, .. } => location.as_ref(),
+        Subject::Target { .. } => None,
+    };
+    match location.map(|location| &location.origin) {
+        Some(Origin::App) => 0,
+        Some(Origin::Dependency { .. }) => 1,
+        Some(Origin::Runtime { .. } | Origin::Std) => 2,
+        None => 3,
     }
 }
 
@@ -72,16 +94,24 @@ fn key(finding: &Finding) -> impl Ord + use<> {
 }
 
 fn rank_reason(finding: &Finding) -> String {
-    let hosts = format!("{} of {} hosts", finding.targets.len(), finding.targets_in_service);
-    let share = format!("{} of its {} tasks", finding.affected, finding.of);
-    format!("{}, {} confidence, {hosts}, {share}", finding.severity.as_str(), finding.confidence.as_str())
+    let mut reasons = vec![
+        finding.severity.as_str().to_owned(),
+        format!("{} confidence", finding.confidence.as_str()),
+        format!("{} of {} hosts", finding.targets.len(), finding.targets_in_service),
+    ];
+    if finding.of > 0 {
+        reasons.push(format!("{} of its {} tasks", finding.affected, finding.of));
+    }
+    reasons.join(", ")
 }
 
-fn finding(rule: &Rule, hits: &Hits, profile: &SiteProfile, targets_in_service: usize) -> Finding {
+fn finding(rule: &Rule, hits: &Hits, profile: Option<&SiteProfile>, targets_in_service: usize) -> Finding {
     let confidence = hits.confidence();
-    let caps = hits.caps.get(&confidence).into_iter().flatten().map(|&cap| cap.to_owned()).collect();
-    let figures = profile.figures();
-    let of = figures.alive + if rule.detector.counts_completed() { figures.completed } else { 0 };
+    let caps = hits.caps.get(&confidence).into_iter().flatten().cloned().collect();
+    let of = profile.map_or(hits.of, |profile| {
+        let figures = profile.figures();
+        figures.alive + if rule.detector.counts_completed() { figures.completed } else { 0 }
+    });
     let affected = hits.affected();
     Finding {
         rule: rule.id.clone(),
@@ -89,10 +119,10 @@ fn finding(rule: &Rule, hits: &Hits, profile: &SiteProfile, targets_in_service: 
         severity: hits.severity(rule),
         confidence,
         caps,
-        message: format!("{affected} of {of} {}", rule.title),
+        message: message(rule, affected, of),
         evidence: hits.worst.as_ref().map(|worst| evidence(rule.detector, worst)).unwrap_or_default(),
         affected,
-        of,
+        of: if rule.detector.entry().scope == Scope::Targets { 0 } else { of },
         targets: hits.targets.clone(),
         targets_in_service,
         remedy: rule.remedy.clone(),
@@ -101,40 +131,10 @@ fn finding(rule: &Rule, hits: &Hits, profile: &SiteProfile, targets_in_service: 
     }
 }
 
-/// The worst task in one line of figures.
-fn evidence(detector: Detector, worst: &Worst) -> String {
-    let figures = match detector {
-        Detector::SelfWakes { .. } => format!("{}% of {} wakes are its own", worst.magnitude, worst.beside),
-        Detector::LostWaker => {
-            let wakers = if worst.beside == 1 { "its only waker" } else { "its wakers" };
-            format!("idle for {}, {wakers} dropped ({} made)", duration(worst.magnitude), worst.beside)
-        }
-        Detector::NeverYielded { .. } => format!("inside its first poll for {}", duration(worst.magnitude)),
-        Detector::AutoBoxedFuture => format!("{} bytes, boxed to {}", worst.magnitude, worst.beside),
-        Detector::LargeFuture { .. } => format!("{} bytes", worst.magnitude),
-    };
-    let task = worst.task_id.map(|id| format!(", task {id}")).unwrap_or_default();
-    format!("worst on {}{task}: {figures}", worst.target.0)
-}
-
-/// Nanoseconds with three digits that mean something.
-fn duration(nanos: u64) -> String {
-    let duration = Duration::from_nanos(nanos);
-    match duration.as_secs() {
-        0 => format!("{:.0?}", duration),
-        1..60 => format!("{:.1?}", duration),
-        60..3600 => format!("{}m{:02}s", duration.as_secs() / 60, duration.as_secs() % 60),
-        seconds => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::duration;
-
-    #[test]
-    fn durations_are_short() {
-        let shown: Vec<_> = [250_000_000, 12_340_000_000, 3_723_000_000_000, 61_000_000_000].map(duration).into();
-        assert_eq!(shown, ["250ms", "12.3s", "1h02m", "1m01s"]);
+fn message(rule: &Rule, affected: u64, of: u64) -> String {
+    match rule.detector.entry().scope {
+        Scope::Targets => rule.title.clone(),
+        _ if of > 0 => format!("{affected} of {of} {}", rule.title),
+        _ => format!("{affected} {}", rule.title),
     }
 }

@@ -194,6 +194,83 @@ detectors! {
         "The task's future is of a size or larger." {
             size_bytes: Bytes = 1024, 1 => u64::MAX, "size of the future that is reached";
         } from "tokio-console 0.1.14, `warnings.rs`; needs tokio 1.41";
+    LongPoll = "long-poll", Tasks,
+        "The task's polls take long: on average in the window, in 1 of 100 as its histogram tells, or the one that is running." {
+            typical: Duration = millis(100), millis(1) => secs(3600), "time of a finished poll that is reached";
+            current: Duration = secs(1), millis(1) => secs(86_400), "age of the running poll that is reached";
+        } from "tokio-console issue 203; 100 ms is ten times what is usually called blocking";
+    StuckPoll = "stuck-poll", Tasks,
+        "The task has been inside one poll for a time, whichever poll it is; such tasks are counted against the worker threads." {
+            age: Duration = secs(2), millis(100) => secs(86_400), "age of the running poll that is reached";
+        } from "the hangs behind synchronous locks and blocking calls";
+    Spinning = "spinning", Tasks,
+        "The task is polled at a high rate in the window, mostly because it wakes itself." {
+            polls_per_second: Rate = 1000, 1 => 1_000_000_000, "polls per second of the window that are reached";
+            self_wake_percent: Percent = 50, 0 => 99, "share of self-wakes in the wakes of the window that is exceeded";
+        } from "a rate, where lifetime poll counts say nothing";
+    Starved = "starved", Tasks,
+        "The task was woken and is not polled: it waits for a worker." {
+            wait: Duration = secs(1), millis(10) => secs(86_400), "time since the wake that is reached";
+            delay: Duration = millis(100), millis(1) => secs(3600), "mean time between wake and poll in the window that is reached";
+        } from "tokio-console's scheduled time, in the window";
+    SlowFirstPoll = "slow-first-poll", Tasks,
+        "The task was spawned and its first poll came late, or has not come." {
+            delay: Duration = secs(1), millis(1) => secs(86_400), "time from spawn to first poll that is reached";
+        } from "tokio-metrics' first-poll delay";
+    BlockingPoolQueue = "blocking-pool-queue", Tasks,
+        "A blocking task waits for a thread of the blocking pool." {
+            delay: Duration = millis(500), millis(1) => secs(86_400), "time in the queue that is reached";
+        } from "the first poll of a blocking task is its start on a thread";
+    Busy = "busy", Sites,
+        "The tasks of a spawn location spent a share of the window inside polls; 100% is one CPU." {
+            percent: Percent = 50, 1 => 10_000, "share of the window that is reached";
+        } from "tokio-console's busy time, in the window";
+    TaskLeak = "task-leak", Sites,
+        "Tasks of a spawn location are born all through the window and hardly one ends." {
+            born: Count = 10, 2 => 1_000_000_000, "tasks born in the window that are reached";
+            ended_percent: Percent = 10, 0 => 90, "share of the tasks that ended which is not exceeded";
+        } from "births and deaths by creation and end times, never by announcements";
+    CancelledWhileWoken = "cancelled-while-woken", Sites,
+        "Tasks are dropped with a wake that no poll followed: cancelled while they had something to do." {
+            percent: Percent = 10, 1 => 100, "share of the completed tasks that is exceeded";
+            tasks: Count = 10, 1 => 1_000_000_000, "tasks cancelled like this that are reached";
+        } from "the field's rule of thumb: below 5% is normal, above 10% systematic";
+    WakerChurn = "waker-churn", Sites,
+        "Wakers are dropped far more often than used, or tasks woken far more often than polled." {
+            ratio: Count = 10, 2 => 1_000_000, "drops per wake, or wakes per poll, that are reached";
+            per_second: Rate = 1000, 1 => 1_000_000_000, "drops, or wakes, per second of the window that are reached";
+        } from "tokio-console's waker counts, in the window";
+    LockContention = "lock-contention", Resources,
+        "Several tasks wait for one lock, and the longest of them long." {
+            waiters: Count = 2, 1 => 1_000_000_000, "waiting tasks that are reached";
+            wait: Duration = millis(500), millis(1) => secs(86_400), "the longest wait that is reached";
+        } from "async ops that a task has polled and that have not ended";
+    Deadlock = "deadlock", Resources,
+        "Tasks wait for each other in a circle of locks and their probable holders, and nothing moved in the window."
+        from "async ops and who obtained each lock last";
+    ChannelBacklog = "channel-backlog", Resources,
+        "Tasks wait to send into a bounded channel that is full." {
+            waiters: Count = 1, 1 => 1_000_000_000, "waiting senders that are reached";
+            wait: Duration = millis(500), millis(1) => secs(86_400), "the longest wait that is reached";
+        } from "the semaphore inside tokio's bounded channels";
+    PermitsExhausted = "permits-exhausted", Resources,
+        "Tasks wait for permits of a semaphore that has none left." {
+            waiters: Count = 1, 1 => 1_000_000_000, "waiting tasks that are reached";
+            wait: Duration = millis(500), millis(1) => secs(86_400), "the longest wait that is reached";
+        } from "async ops that a task has polled and that have not ended";
+    ConsoleMemory = "console-memory", Targets,
+        "The console itself keeps so many tasks that they take much memory: some 49 kB each." {
+            memory: Bytes = 1 << 30, 1 << 20 => u64::MAX, "memory that is reached";
+        } from "two histograms of 24.6 kB for each task that is alive or retained";
+    ExposedConsole = "exposed-console", Targets,
+        "The console, which asks for no password, can be reached from other machines."
+        from "the address at which it was reached";
+    NothingInstrumented = "nothing-instrumented", Targets,
+        "The console answers and shows no task."
+        from "the console's own state";
+    RuntimeDown = "runtime-down", Targets,
+        "The console's port accepts connections and no console answers: the runtime that serves it may be stuck."
+        from "the way in which observing failed";
 }
 
 impl Detector {

@@ -19,8 +19,13 @@ const API_VERSION: &str = "fleetdiag/v1";
 const KIND: &str = "Playbook";
 
 /// The playbooks that come with the program: where they stand in the repository, and their text.
-const BUILT_IN: &[(&str, &str)] =
-    &[("playbooks/tokio-console.yaml", include_str!("../../playbooks/tokio-console.yaml"))];
+const BUILT_IN: &[(&str, &str)] = &[
+    ("playbooks/tokio-console.yaml", include_str!("../../playbooks/tokio-console.yaml")),
+    ("playbooks/rules/polls.yaml", include_str!("../../playbooks/rules/polls.yaml")),
+    ("playbooks/rules/tasks.yaml", include_str!("../../playbooks/rules/tasks.yaml")),
+    ("playbooks/rules/locks.yaml", include_str!("../../playbooks/rules/locks.yaml")),
+    ("playbooks/rules/process.yaml", include_str!("../../playbooks/rules/process.yaml")),
+];
 
 /// Rules under a name.
 #[derive(Clone, Debug, PartialEq, Eq)]

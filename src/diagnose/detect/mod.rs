@@ -1,0 +1,130 @@
+//! Exact definitions, on the target's clock and the window. Each says how sure it is, and why not surer.
+
+mod anomalies;
+mod lints;
+mod polls;
+mod process;
+mod sites;
+
+use std::time::Duration;
+
+use crate::model::{Anomaly, Snapshot, TargetTime, Task, TaskKind, Vintage};
+use crate::playbook::{Confidence, Detector};
+
+pub(super) use process::{failed, observed};
+pub(super) use sites::Tally;
+
+/// A task that a detector has recognised, or a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hit {
+    pub confidence: Confidence,
+    /// Why not surer.
+    pub cap: Option<&'static str>,
+    /// How much, in the detector's own unit: the larger, the worse.
+    pub magnitude: u64,
+    /// A second figure for the evidence.
+    pub beside: u64,
+}
+
+impl Hit {
+    fn sure(magnitude: u64, beside: u64) -> Self {
+        Self { confidence: Confidence::High, cap: None, magnitude, beside }
+    }
+
+    fn capped(self, confidence: Confidence, cap: &'static str) -> Self {
+        if confidence < self.confidence { Self { confidence, cap: Some(cap), ..self } } else { self }
+    }
+}
+
+const ONE_SAMPLE: &str = "seen in one sample only; a longer `--window` confirms it or not";
+
+/// What detectors must know of the target beside the task.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Context<'a> {
+    pub start: Option<TargetTime>,
+    pub end: Option<TargetTime>,
+    pub length: Duration,
+    pub has_one_sample: bool,
+    pub anomalies: &'a [Anomaly],
+    pub vintage: Option<Vintage>,
+    /// Major and minor.
+    pub tokio: Option<(u32, u32)>,
+}
+
+impl<'a> Context<'a> {
+    pub fn of(snapshot: &'a Snapshot) -> Self {
+        Self {
+            start: snapshot.window.first,
+            end: snapshot.window.last,
+            length: snapshot.window.length(),
+            has_one_sample: snapshot.window.updates < 2,
+            anomalies: &snapshot.anomalies,
+            vintage: snapshot.vintage,
+            tokio: snapshot.tokio_version.as_deref().and_then(major_and_minor),
+        }
+    }
+
+    /// How much of the window the task was there for.
+    fn span(&self, task: &Task) -> Duration {
+        let since = self.start.max(Some(task.created_at)).unwrap_or(task.created_at);
+        task.last.at.since(since)
+    }
+}
+
+fn major_and_minor(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Detector {
+    /// Whether it concerns completed tasks too.
+    pub(super) fn counts_completed(self) -> bool {
+        matches!(
+            self,
+            Self::SelfWakes { .. }
+                | Self::AutoBoxedFuture
+                | Self::LargeFuture { .. }
+                | Self::SlowFirstPoll { .. }
+                | Self::BlockingPoolQueue { .. }
+                | Self::CancelledWhileWoken { .. }
+        )
+    }
+
+    /// Looks at one task.
+    pub(super) fn detect(self, task: &Task, kind: &TaskKind, context: &Context<'_>) -> Option<Hit> {
+        match self {
+            Self::AutoBoxedFuture => lints::auto_boxed(task),
+            Self::BlockingPoolQueue { delay } => polls::blocking_pool_queue(task, kind, context, delay),
+            // tokio-console skips these since 0.1.11: they do not poll and wake as tasks do.
+            _ if kind.is_blocking() => None,
+            Self::LargeFuture { size_bytes } => lints::large(task, size_bytes),
+            Self::SelfWakes { self_wake_percent } => lints::self_wakes(task, self_wake_percent),
+            Self::NeverYielded { busy } => lints::never_yielded(task, busy),
+            Self::LostWaker => lints::lost_waker(task, kind, context),
+            Self::LongPoll { typical, current } => polls::long(task, context, typical, current),
+            Self::StuckPoll { age } => polls::stuck(task, context, age),
+            Self::Spinning { polls_per_second, self_wake_percent } => {
+                polls::spinning(task, context, polls_per_second, self_wake_percent)
+            }
+            Self::Starved { wait, delay } => polls::starved(task, context, wait, delay),
+            Self::SlowFirstPoll { delay } => polls::slow_first(task, context, delay),
+            // These look at places, resources or the process, in their own time.
+            Self::Busy { .. }
+            | Self::TaskLeak { .. }
+            | Self::CancelledWhileWoken { .. }
+            | Self::WakerChurn { .. }
+            | Self::LockContention { .. }
+            | Self::Deadlock
+            | Self::ChannelBacklog { .. }
+            | Self::PermitsExhausted { .. }
+            | Self::ConsoleMemory { .. }
+            | Self::ExposedConsole
+            | Self::NothingInstrumented
+            | Self::RuntimeDown => None,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Histograms of many tasks added up.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::diagnosis::Distribution;
+use crate::model::TimeHistogram;
+
+/// Times of some tasks, added up. Adding is associative and commutative.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Times {
+    tasks: u64,
+    values: Option<Histogram<u64>>,
+    outliers: u64,
+    highest_outlier: Option<Duration>,
+}
+
+impl Times {
+    /// Adds one task's.
+    pub(super) fn add(&mut self, histogram: Option<&TimeHistogram>) {
+        let Some(histogram) = histogram else { return };
+        self.tasks += 1;
+        self.outliers = self.outliers.saturating_add(histogram.outliers);
+        self.highest_outlier = self.highest_outlier.max(histogram.highest_outlier);
+        self.add_values(&histogram.values);
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.tasks = self.tasks.saturating_add(other.tasks);
+        self.outliers = self.outliers.saturating_add(other.outliers);
+        self.highest_outlier = self.highest_outlier.max(other.highest_outlier);
+        if let Some(values) = &other.values {
+            self.add_values(values);
+        }
+    }
+
+    fn add_values(&mut self, values: &Histogram<u64>) {
+        if self.values.is_none() {
+            // Two digits, as the console keeps; targets may have different limits, so it grows.
+            self.values = Histogram::new(2).ok();
+        }
+        if let Some(sum) = &mut self.values {
+            sum.auto(true);
+            // It grows by itself, so nothing is beyond its range.
+            let _ = sum.add(values);
+        }
+    }
+
+    /// Percentiles and bars; nothing when no task was looked at closely.
+    pub(super) fn distribution(&self) -> Option<Distribution> {
+        let values = self.values.as_ref().filter(|values| !values.is_empty())?;
+        let at = |quantile| Duration::from_nanos(values.value_at_quantile(quantile));
+        Some(Distribution {
+            tasks: self.tasks,
+            count: values.len(),
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            max: self.highest_outlier.max(Some(Duration::from_nanos(values.max()))).unwrap_or_default(),
+            outliers: self.outliers,
+            bars: bars(values),
+        })
+    }
+}
+
+fn bars(values: &Histogram<u64>) -> Vec<(Duration, u64)> {
+    let mut bars: BTreeMap<u64, u64> = BTreeMap::new();
+    for value in values.iter_recorded() {
+        let micros = value.value_iterated_to().div_ceil(1000).max(1);
+        let bound = micros.checked_next_power_of_two().unwrap_or(u64::MAX);
+        *bars.entry(bound).or_default() += value.count_at_value();
+    }
+    bars.into_iter().map(|(bound, count)| (Duration::from_micros(bound), count)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn histogram(limit: u64, values: &[u64]) -> TimeHistogram {
+        let mut histogram = Histogram::new_with_max(limit, 2).unwrap();
+        values.iter().for_each(|value| histogram.record(*value).unwrap());
+        TimeHistogram { values: histogram, outliers: 0, highest_outlier: None }
+    }
+
+    #[test]
+    fn histograms_with_different_limits_add_up_in_any_order() {
+        let short = histogram(1_000_000, &[1_000, 3_000, 900_000]);
+        let mut long = histogram(10_000_000_000, &[5_000_000_000]);
+        (long.outliers, long.highest_outlier) = (1, Some(Duration::from_secs(60)));
+        let sum = |order: [&TimeHistogram; 2]| {
+            let mut sum = Times::default();
+            for histogram in order {
+                let mut one = Times::default();
+                one.add(Some(histogram));
+                sum.merge(&one);
+            }
+            sum.distribution().unwrap()
+        };
+        let distribution = sum([&short, &long]);
+        assert_eq!(distribution, sum([&long, &short]));
+        assert_eq!((distribution.tasks, distribution.count, distribution.outliers), (2, 4, 1));
+        assert_eq!(distribution.max, Duration::from_secs(60));
+        assert_eq!(distribution.bars.iter().map(|(_, count)| count).sum::<u64>(), 4);
+        assert_eq!(distribution.bars[0], (Duration::from_micros(2), 1), "{:?}", distribution.bars);
+        assert!((2900..3100).contains(&(distribution.p50.as_nanos() as u64)), "{distribution:?}");
+        assert_eq!(Times::default().distribution(), None);
+    }
+}
