@@ -163,6 +163,23 @@ fn nagios_gets_one_line_whose_state_is_the_verdict() {
 }
 
 #[test]
+fn json_follows_the_shipped_schema() {
+    let schema = ["docs/report.schema.json"];
+    for text in [analyze("json"), render(Format::Json, &hostile(), &PLAIN)] {
+        assert_eq!(read("document", &text, &schema)["errors"], serde_json::json!([]));
+    }
+    // The schema is not one that accepts anything.
+    let mut document: Value = serde_json::from_str(&render(Format::Json, &hostile(), &PLAIN)).unwrap();
+    document["verdict"] = "maybe".into();
+    document["coverage"].as_object_mut().unwrap().remove("failed");
+    document["sites"][0]["figures"]["alive"] = "many".into();
+    let errors = read("document", &document.to_string(), &schema)["errors"].to_string();
+    for place in ["$.verdict", "$.coverage", "$.sites[0].figures.alive"] {
+        assert!(errors.contains(place), "{place}: {errors}");
+    }
+}
+
+#[test]
 fn json_lines_are_documents_and_end_with_the_summary() {
     let text = analyze("ndjson");
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// One data-quality fact about one target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))] // For the schema of the JSON report.
 pub enum Anomaly {
     /// The first message was no full state: what was there before is invisible, counts are lower bounds.
     PartialInitialState {

@@ -32,8 +32,9 @@ fn because(because: &Because) -> String {
     }
 }
 
-/// As it stands in the JSON document.
+/// A finding that was made and does not count for the verdict.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct SetAsideJson<'a> {
     rule: &'a str,
     name: &'a str,
@@ -42,6 +43,7 @@ pub(super) struct SetAsideJson<'a> {
     service: &'a str,
     targets: Vec<String>,
     affected: u64,
+    #[cfg_attr(test, schemars(extend("enum" = ["suppressed", "in-baseline", "unconfirmed"])))]
     because: &'static str,
     reason: String,
     #[serde(skip_serializing_if = "Option::is_none")]

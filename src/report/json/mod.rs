@@ -2,6 +2,9 @@
 //!
 //! `schema_version` grows when something that exists changes its meaning or goes; additions do not change it.
 
+mod place;
+mod sites;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -9,25 +12,42 @@ use serde::Serialize;
 use super::set_aside::{self, SetAsideJson};
 use super::terminal::escape_json;
 use super::words;
-use crate::diagnose::{self, Counts, Diagnosis, Finding, Hotspot, RunFacts, Status, Subject, TargetReport};
-use crate::model::{Anomaly, Origin, SpawnLocation};
+use crate::diagnose::{self, Counts, Diagnosis, RunFacts, Status, TargetReport};
+use crate::model::Anomaly;
+
+pub(super) use place::{Place, place};
+use sites::{OutlierJson, SiteReportJson, WaitJson, outlier, site_report, wait};
 
 pub(super) const SCHEMA_VERSION: u32 = 1;
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Document<'a> {
+    /// Grows when something that exists changes its meaning or goes; additions do not change it.
+    #[cfg_attr(test, schemars(extend("const" = SCHEMA_VERSION)))]
     schema_version: u32,
+    #[cfg_attr(test, schemars(extend("enum" = ["pass", "fail", "inconclusive"])))]
     verdict: &'static str,
     verdict_reasons: &'a [String],
     exit_code: u8,
     run: Run<'a>,
     coverage: Coverage,
+    /// Ranked, worst first.
     hotspots: Vec<Place<'a>>,
+    /// Findings that do not count: suppressed ones, and those that a baseline knows.
     set_aside: Vec<SetAsideJson<'a>>,
+    /// Every planned target, odd ones first.
     targets: Vec<Target<'a>>,
+    /// Every spawn site seen, with findings or without.
+    sites: Vec<SiteReportJson<'a>>,
+    /// Who waits on what, the longest wait first.
+    waits: Vec<WaitJson<'a>>,
+    /// Targets that differ from their peers.
+    outliers: Vec<OutlierJson<'a>>,
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Run<'a> {
     started: &'a str,
     window_seconds: f64,
@@ -38,6 +58,7 @@ pub(super) struct Run<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Coverage {
     planned: usize,
     complete: usize,
@@ -47,66 +68,7 @@ pub(super) struct Coverage {
 }
 
 #[derive(Serialize)]
-pub(super) struct Place<'a> {
-    severity: &'static str,
-    confidence: &'static str,
-    rank_reason: &'a str,
-    subject: SubjectJson<'a>,
-    findings: Vec<FindingJson<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "kebab-case")]
-enum SubjectJson<'a> {
-    SpawnSite {
-        service: &'a str,
-        location: Option<Location<'a>>,
-        kind: &'a str,
-        fn_name: Option<&'a str>,
-        name: Option<&'a str>,
-    },
-    Resource {
-        service: &'a str,
-        location: Option<Location<'a>>,
-        concrete_type: &'a str,
-    },
-    Process {
-        service: &'a str,
-    },
-}
-
-#[derive(Serialize)]
-struct Location<'a> {
-    display: String,
-    file: &'a str,
-    line: u32,
-    column: u32,
-    origin: &'static str,
-    #[serde(rename = "crate", skip_serializing_if = "Option::is_none")]
-    krate: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct FindingJson<'a> {
-    rule: &'a str,
-    name: &'a str,
-    severity: &'static str,
-    confidence: &'static str,
-    confidence_limits: &'a [String],
-    message: &'a str,
-    evidence: &'a str,
-    affected: u64,
-    of: u64,
-    targets: BTreeMap<String, u64>,
-    targets_in_service: usize,
-    remedy: &'a str,
-    next_checks: &'a [String],
-    reference: Option<&'a str>,
-}
-
-#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Target<'a> {
     id: String,
     host: &'a str,
@@ -116,6 +78,7 @@ pub(super) struct Target<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "status", rename_all = "kebab-case")]
 enum StatusJson<'a> {
     Failed { stage: &'static str, reason: &'static str, summary: &'static str, detail: &'a str, hint: &'a str },
@@ -124,6 +87,7 @@ enum StatusJson<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Observed<'a> {
     window_seconds: f64,
     updates: u32,
@@ -136,6 +100,7 @@ struct Observed<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Tasks {
     alive: u64,
     running: u64,
@@ -148,6 +113,7 @@ struct Tasks {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct AnomalyJson<'a> {
     #[serde(flatten)]
     anomaly: &'a Anomaly,
@@ -182,74 +148,14 @@ pub(super) fn render(diagnosis: &Diagnosis) -> String {
         hotspots: hotspots.iter().map(place).collect(),
         set_aside: diagnosis.set_aside.iter().map(set_aside::json).collect(),
         targets: targets.iter().map(target).collect(),
+        sites: diagnosis.sites.iter().map(site_report).collect(),
+        waits: diagnosis.waits.iter().map(wait).collect(),
+        outliers: diagnosis.outliers.iter().map(outlier).collect(),
     };
     // Strings and numbers under string keys always serialize.
     let mut text = escape_json(&serde_json::to_string_pretty(&document).unwrap_or_default());
     text.push('\n');
     text
-}
-
-pub(super) fn place(hotspot: &Hotspot) -> Place<'_> {
-    Place {
-        severity: hotspot.severity.as_str(),
-        confidence: hotspot.confidence.as_str(),
-        rank_reason: &hotspot.rank_reason,
-        subject: subject(&hotspot.subject),
-        findings: hotspot.findings.iter().map(finding).collect(),
-    }
-}
-
-fn subject(subject: &Subject) -> SubjectJson<'_> {
-    match subject {
-        Subject::Site(site) => SubjectJson::SpawnSite {
-            service: &site.service.0,
-            location: site.site.location.as_ref().map(location),
-            kind: site.site.kind.as_str(),
-            fn_name: site.site.fn_name.as_deref(),
-            name: site.site.name.as_deref(),
-        },
-        Subject::Resource { service, concrete_type, location: at } => {
-            SubjectJson::Resource { service: &service.0, location: at.as_ref().map(location), concrete_type }
-        }
-        Subject::Target { service } => SubjectJson::Process { service: &service.0 },
-    }
-}
-
-fn location(location: &SpawnLocation) -> Location<'_> {
-    let (origin, krate, version) = match &location.origin {
-        Origin::App => ("app", None, None),
-        Origin::Dependency { krate, version } => ("dependency", Some(krate.as_str()), Some(version.as_str())),
-        Origin::Runtime { version } => ("runtime", Some("tokio"), Some(version.as_str())),
-        Origin::Std => ("std", None, None),
-    };
-    Location {
-        display: location.to_string(),
-        file: &location.file,
-        line: location.line,
-        column: location.column,
-        origin,
-        krate,
-        version,
-    }
-}
-
-fn finding(finding: &Finding) -> FindingJson<'_> {
-    FindingJson {
-        rule: &finding.rule.0,
-        name: &finding.name,
-        severity: finding.severity.as_str(),
-        confidence: finding.confidence.as_str(),
-        confidence_limits: &finding.caps,
-        message: &finding.message,
-        evidence: &finding.evidence,
-        affected: finding.affected,
-        of: finding.of,
-        targets: finding.targets.iter().map(|(id, count)| (id.to_string(), *count)).collect(),
-        targets_in_service: finding.targets_in_service,
-        remedy: &finding.remedy,
-        next_checks: &finding.next_checks,
-        reference: finding.reference.as_deref(),
-    }
 }
 
 pub(super) fn target(target: &TargetReport) -> Target<'_> {
@@ -284,4 +190,24 @@ pub(super) fn target(target: &TargetReport) -> Target<'_> {
 fn tasks(counts: &Counts) -> Tasks {
     let Counts { alive, running, scheduled, idle, never_polled, completed, born, died, resources: _ } = *counts;
     Tasks { alive, running, scheduled, idle, never_polled, completed, born, died }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Document;
+
+    /// The shipped schema is made of the types of the document, so it cannot drift from them.
+    #[test]
+    fn the_shipped_schema_is_that_of_the_document() {
+        let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+        let mut schema = settings.into_generator().into_root_schema_for::<Document>();
+        schema.insert("title".to_owned(), "A report of fleetdiag".into());
+        let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/report.schema.json");
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        let shipped = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(shipped == text, "run this test once with UPDATE_SCHEMA=1, and look at what changed");
+    }
 }
