@@ -5,11 +5,15 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use console_api::instrument::Update;
+use console_api::async_ops::AsyncOpUpdate;
+use console_api::instrument::{State, Temporality, Update};
+use console_api::resources::ResourceUpdate;
 use console_api::tasks::{self, TaskUpdate};
-use console_api::{Field, Id, Location, PollStats, RegisterMetadata, field, register_metadata};
+use console_api::{Field, Id, Location, MetaId, Metadata, PollStats, RegisterMetadata, field, register_metadata};
 use fleetdiag::decode::{Decoder, Limits, normalize};
-use fleetdiag::model::{Anomaly, Ended, Observation, Origin, Received, Snapshot, TaskKind, TaskState};
+use fleetdiag::model::{
+    Anomaly, Ended, Frame, Observation, Origin, Received, Snapshot, SpanId, Stream, TaskKind, TaskState, Vintage,
+};
 use proptest::prelude::*;
 use prost::Message;
 use prost_types::Timestamp;
@@ -153,6 +157,201 @@ fn a_flood_is_cut_off_and_told() {
         "{:?}",
         snapshot.anomalies
     );
+}
+
+/// What is told of one task's statistics.
+fn odd(kind: &str, stats: tasks::Stats) -> Vec<Anomaly> {
+    let task = tasks::Task { fields: vec![text("kind", kind)], ..task(1, "a") };
+    decode(&[first(update(10, vec![task], vec![(1, stats)])), update(11, vec![], vec![])]).anomalies
+}
+
+#[test]
+fn contradictions_are_counted_and_never_more_than_that() {
+    assert_eq!(odd("task", stats(1, 5)), []);
+    assert_eq!(odd("fibre", stats(1, 5)), [Anomaly::UnknownKind { count: 1 }]);
+    assert_eq!(odd("task", tasks::Stats { self_wakes: 6, ..stats(1, 5) }), [Anomaly::TornCounters { count: 1 }]);
+    assert_eq!(odd("task", tasks::Stats { waker_drops: 1, ..stats(1, 5) }), [Anomaly::TornCounters { count: 1 }]);
+    let negative = prost_types::Duration { seconds: -1, nanos: 0 };
+    let backwards = [
+        tasks::Stats { dropped_at: at(0), ..stats(1, 5) },
+        tasks::Stats { last_wake: at(0), ..stats(1, 5) },
+        tasks::Stats { scheduled_time: Some(negative), ..stats(1, 5) },
+        tasks::Stats { created_at: at(3), ..stats(1, 5) },
+    ];
+    for stats in backwards {
+        assert_eq!(odd("task", stats), [Anomaly::NegativeInterval { count: 1 }], "{stats:?}");
+    }
+    assert_eq!(
+        odd("task", tasks::Stats { created_at: None, ..stats(1, 5) }),
+        [Anomaly::NoTasks, Anomaly::Malformed { count: 2 }],
+        "the statistics, and the task that never had any"
+    );
+}
+
+#[test]
+fn losses_a_pause_and_another_clock_are_told() {
+    let mut lossy = first(update(10, vec![task(1, "a")], vec![(1, stats(1, 5))]));
+    lossy.task_update.as_mut().unwrap().dropped_events = 3;
+    lossy.resource_update = Some(ResourceUpdate { dropped_events: 4, ..Default::default() });
+    let mut decoder = Decoder::new(Limits::default());
+    let received = Received((1000 + 10 - 7) * 1_000_000_000);
+    decoder.update(received, &lossy.encode_to_vec()).unwrap();
+    let mut again = update(11, vec![], vec![]);
+    again.async_op_update = Some(AsyncOpUpdate { dropped_events: 5, ..Default::default() });
+    again.task_update.as_mut().unwrap().dropped_events = 6;
+    decoder.update(received, &again.encode_to_vec()).unwrap();
+    decoder.state(&State { temporality: Temporality::Paused as i32 }.encode_to_vec());
+    assert_eq!(
+        decoder.finish(&observation()).anomalies,
+        [
+            Anomaly::DroppedEvents { tasks: 9, resources: 4, async_ops: 5 },
+            Anomaly::Paused,
+            Anomaly::ClockOffset { offset_ms: -7000 }
+        ]
+    );
+}
+
+/// The call sites of a process: their addresses differ from start to start.
+fn call_sites(address: u64) -> RegisterMetadata {
+    let call_site = |line| register_metadata::NewMetadata {
+        id: Some(MetaId { id: address + u64::from(line) }),
+        metadata: Some(Metadata {
+            name: "runtime.spawn".to_owned(),
+            location: Some(Location {
+                file: Some("/x/registry/src/i/tokio-1.54.1/src/a.rs".into()),
+                line: Some(line),
+                ..Default::default()
+            }),
+            field_names: vec!["kind".to_owned(), "task.name".to_owned()],
+            ..Default::default()
+        }),
+    };
+    RegisterMetadata { metadata: (1..=4).map(call_site).collect() }
+}
+
+#[test]
+fn of_a_process_that_restarted_only_the_last_life_is_told() {
+    let with = |address, mut update: Update| {
+        update.new_metadata = Some(call_sites(address));
+        update
+    };
+    let before = with(0x1000, update(10, vec![task(1, "a"), task(2, "b")], vec![(1, stats(1, 5)), (2, stats(1, 1))]));
+    let after = with(0x9000, update(21, vec![task(1, "c")], vec![(1, stats(20, 1))]));
+    let snapshot = decode(&[before.clone(), after, update(22, vec![], vec![(1, stats(20, 2))])]);
+    assert_eq!(snapshot.anomalies, [Anomaly::Restarted]);
+    assert_eq!((snapshot.tasks.len(), snapshot.names.as_slice()), (1, ["c".to_owned()].as_slice()));
+    assert_eq!((snapshot.window.updates, snapshot.window.length()), (2, Duration::from_secs(1)));
+
+    let again = with(0x1000, update(11, vec![], vec![]));
+    assert_eq!(decode(&[before, again]).anomalies, [], "call sites that are sent twice are the same process");
+}
+
+#[test]
+fn fields_that_give_an_index_have_the_name_of_their_call_site() {
+    let by_index = |index, value: &str, metadata_id| Field {
+        metadata_id,
+        name: Some(field::Name::NameIdx(index)),
+        value: Some(field::Value::StrVal(value.to_owned())),
+    };
+    let id = Some(MetaId { id: 0x1002 });
+    let task = tasks::Task {
+        metadata: id,
+        fields: vec![by_index(0, "local", None), by_index(1, "writer", id), by_index(9, "nothing", id)],
+        ..task(1, "a")
+    };
+    let mut update = update(10, vec![task], vec![(1, stats(1, 5))]);
+    update.new_metadata = Some(call_sites(0x1000));
+    let snapshot = decode(&[update]);
+    assert_eq!(
+        (&snapshot.sites[0].kind, snapshot.names.as_slice()),
+        (&TaskKind::Local, ["writer".to_owned()].as_slice())
+    );
+    assert_eq!(snapshot.tokio_version.as_deref(), Some("1.54.1"));
+}
+
+#[test]
+fn what_the_second_update_repeats_is_no_birth() {
+    let all = || update(11, vec![task(1, "a"), task(2, "b")], vec![(1, stats(1, 5)), (2, stats(1, 1))]);
+    let snapshot = decode(&[first(Update { now: at(10), ..all() }), all()]);
+    assert_eq!((snapshot.tasks.len(), snapshot.anomalies.len()), (2, 0), "{:?}", snapshot.anomalies);
+    assert!(snapshot.tasks.iter().all(|task| Some(task.created_at) < snapshot.window.first && task.earlier.is_none()));
+}
+
+#[test]
+fn an_announcement_that_differs_counts_for_the_same_task_and_for_a_younger_one_with_its_id() {
+    let snapshot = decode(&[
+        first(update(10, vec![task(1, "a"), task(2, "b")], vec![(1, stats(1, 5)), (2, stats(1, 5))])),
+        update(11, vec![task(1, "renamed"), task(2, "b")], vec![(1, stats(1, 6)), (2, stats(11, 1))]),
+    ]);
+    let names: Vec<_> = snapshot.tasks.iter().map(|task| &*snapshot.names[task.name.unwrap() as usize]).collect();
+    assert_eq!(names, ["renamed", "b", "b"]);
+    assert_eq!(snapshot.anomalies, [Anomaly::IdReused { count: 1 }]);
+}
+
+#[test]
+fn a_console_without_scheduled_time_is_old() {
+    let updates = [first(update(10, vec![task(1, "a")], vec![(1, stats(1, 5))])), update(11, vec![], vec![])];
+    let vintage = |scheduled_time| {
+        let mut decoder = Decoder::new(Limits::default());
+        let mut updates = updates.clone();
+        let stats = updates[0].task_update.as_mut().unwrap().stats_update.get_mut(&1).unwrap();
+        stats.scheduled_time = scheduled_time;
+        for update in &updates {
+            decoder.update(Received(1_010_000_000_000), &update.encode_to_vec()).unwrap();
+        }
+        let snapshot = decoder.finish(&Observation { serves_state: Some(false), ..observation() });
+        (snapshot.vintage, snapshot.anomalies)
+    };
+    assert_eq!(vintage(None), (Some(Vintage::UpTo018), vec![Anomaly::OldVintage]));
+    assert_eq!(vintage(Some(prost_types::Duration::default())), (Some(Vintage::Before05), vec![]));
+}
+
+fn number(name: &str, value: u64) -> Field {
+    Field { value: Some(field::Value::U64Val(value)), ..text(name, "") }
+}
+
+#[test]
+fn the_spawn_rate_comes_from_tokios_counter_and_workers_from_their_launch() {
+    let spawned = |id, task_id| {
+        let mut task = task(id, "a");
+        task.fields.push(number("task.id", task_id));
+        task
+    };
+    let worker = |id| tasks::Task {
+        fields: vec![
+            text("kind", "blocking"),
+            text("fn", "tokio::runtime::scheduler::multi_thread::worker::Launch::launch::{{closure}}"),
+        ],
+        ..task(id, "")
+    };
+    let alive = (1..=3).map(|id| (id, stats(1, 1)));
+    let snapshot = decode(&[
+        first(update(10, vec![spawned(1, 40), worker(2), worker(3)], alive.collect())),
+        // Only one of thirty was ever announced, and one older than the window came late.
+        update(13, vec![spawned(4, 100), spawned(5, 70)], vec![(4, stats(12, 1)), (5, stats(9, 1))]),
+    ]);
+    assert_eq!(snapshot.workers, Some(2));
+    assert_eq!(snapshot.spawn_rate, Some(10.0));
+}
+
+#[test]
+fn histograms_are_of_the_task_that_has_the_id_and_only_so_many_are_kept() {
+    let mut decoder = Decoder::new(Limits { details: 1, ..Limits::default() });
+    let announced = first(update(10, vec![task(1, "a"), task(2, "b")], vec![(1, stats(1, 5)), (2, stats(2, 1))]));
+    decoder.update(Received(1_010_000_000_000), &announced.encode_to_vec()).unwrap();
+    let details = |id| Frame {
+        stream: Stream::Details(SpanId(id)),
+        received: Received(0),
+        bytes: tasks::TaskDetails::default().encode_to_vec().into(),
+    };
+    for id in [1, 1, 2, 77] {
+        decoder.frame(&details(id));
+    }
+    let snapshot = decoder.finish(&observation());
+    let keys: Vec<_> = snapshot.details.keys().map(|(id, created_at)| (id.0, created_at.as_nanos())).collect();
+    assert_eq!(keys, [(1, 1_001_000_000_000)]);
+    assert!(snapshot.anomalies.contains(&Anomaly::BoundHit { bound: "histograms of 1 tasks".into() }));
+    assert!(snapshot.anomalies.contains(&Anomaly::Orphans { count: 1 }));
 }
 
 #[test]

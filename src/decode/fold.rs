@@ -1,21 +1,21 @@
 //! The fold: update after update into what will be a snapshot.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use console_api::instrument::{State, Temporality, Update};
-use console_api::{RegisterMetadata, async_ops, resources, tasks};
-use indexmap::IndexSet;
+use console_api::RegisterMetadata;
+use console_api::instrument::{State, Temporality};
 use prost::Message;
 
-use super::{Glance, details, location, wire};
+use super::entities::{Entities, Whose};
+use super::message::{self, Entry, Part};
+use super::sites::Sites;
+use super::value::FieldNames;
+use super::{details, epoch::Epoch, location, odd::Counts, value, wire};
 use crate::model::{
-    Anomaly, AsyncOp, Ended, Frame, Histograms, Observation, ObservationWindow, Origin, Received, Resource, Sample,
-    Site, SiteIndex, Snapshot, SpanId, SpawnLocation, Stream, TargetTime, Task, TaskKind, TaskStats, Vintage,
+    AsyncOp, Frame, Histograms, Observation, ObservationWindow, Origin, Received, Resource, Sample, Snapshot, SpanId,
+    Stream, TargetTime, Task, TaskKind, TaskStats,
 };
-
-/// A clock that differs by more than this from ours is worth a word.
-const NOTABLE_CLOCK_OFFSET_MS: i64 = 1000;
 
 /// Bounds of one target's snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,81 +35,50 @@ impl Default for Limits {
 /// A message that is not what its stream promises.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a message cannot be decoded: {0}")]
-pub struct Malformed(#[from] prost::DecodeError);
+pub struct Malformed(String);
+
+impl From<prost::DecodeError> for Malformed {
+    fn from(error: prost::DecodeError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl Malformed {
+    pub(super) fn cut_off() -> Self {
+        Self("it ends inside a field".to_owned())
+    }
+
+    pub(super) fn wrong_type() -> Self {
+        Self("a field has another type than it should".to_owned())
+    }
+
+    pub(super) fn no_text() -> Self {
+        Self("a text is not UTF-8".to_owned())
+    }
+}
 
 /// Folds the messages of one target.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    limits: Limits,
-    window: ObservationWindow,
-    intervals: Vec<Duration>,
-    first_has_metadata: bool,
-    /// Age of the youngest task that the last update announced.
-    youngest_task: Option<Duration>,
-    clock_offset_ms: Option<i64>,
-    sites: IndexSet<Site>,
-    names: IndexSet<String>,
-    tasks: Entities<Task, TaskFacts>,
-    resources: Entities<Resource, Resource>,
-    async_ops: Entities<AsyncOp, AsyncOp>,
+    pub(super) limits: Limits,
+    pub(super) window: ObservationWindow,
+    pub(super) intervals: Vec<Duration>,
+    pub(super) first_has_metadata: bool,
+    pub(super) clock_offset_ms: Option<i64>,
+    sites: Sites,
+    field_names: FieldNames,
+    epoch: Epoch,
+    pub(super) tasks: Entities<Task>,
+    resources: Entities<Resource>,
+    async_ops: Entities<AsyncOp>,
     details: BTreeMap<(SpanId, TargetTime), Histograms>,
-    dropped: (u64, u64, u64),
+    /// Events that the target lost: tasks, resources, async ops.
+    pub(super) dropped: [u64; 3],
     tokio_version: Option<String>,
-    paused: bool,
-    legacy_histograms: bool,
-    scheduled_time_seen: bool,
-    counts: Counts,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    orphans: HashSet<(u8, u64)>,
-    reused: u64,
-    negative: u64,
-    torn: u64,
-    unknown_kind: u64,
-    malformed: u64,
-    full: bool,
-    details_full: bool,
-}
-
-/// What a task's announcement says, before its statistics tell when it was created.
-#[derive(Clone, Debug)]
-struct TaskFacts {
-    site: SiteIndex,
-    task_id: Option<u64>,
-    name: Option<u32>,
-    size_bytes: Option<u64>,
-    original_size_bytes: Option<u64>,
-}
-
-/// Entities by span id; an id that is used again for a younger entity leaves the older one in `past`.
-#[derive(Debug)]
-struct Entities<T, A> {
-    current: HashMap<u64, T>,
-    past: Vec<T>,
-    announced: HashMap<u64, A>,
-}
-
-impl<T, A> Default for Entities<T, A> {
-    fn default() -> Self {
-        Self { current: HashMap::new(), past: Vec::new(), announced: HashMap::new() }
-    }
-}
-
-impl<T, A> Entities<T, A> {
-    fn len(&self) -> usize {
-        self.current.len() + self.past.len() + self.announced.len()
-    }
-
-    fn into_all(self) -> impl Iterator<Item = T> {
-        self.past.into_iter().chain(self.current.into_values())
-    }
-}
-
-/// Gives each value a place.
-fn intern<T: std::hash::Hash + Eq>(values: &mut IndexSet<T>, value: T) -> u32 {
-    u32::try_from(values.insert_full(value).0).unwrap_or(u32::MAX)
+    pub(super) paused: bool,
+    pub(super) legacy_histograms: bool,
+    pub(super) scheduled_time_seen: bool,
+    pub(super) counts: Counts,
 }
 
 impl Decoder {
@@ -119,12 +88,45 @@ impl Decoder {
         Self { limits, ..Self::default() }
     }
 
-    /// Takes in one message of any stream. One that cannot be read is counted; the others still are.
+    /// Takes in one message of any stream. What of it cannot be read is counted; the rest still is.
     pub fn frame(&mut self, frame: &Frame) {
         match frame.stream {
             Stream::Updates => drop(self.update(frame.received, &frame.bytes)),
             Stream::State => self.state(&frame.bytes),
             Stream::Details(id) => self.details(id, &frame.bytes),
+        }
+    }
+
+    /// Takes in one `Update` message, received at `received`. Records in it that cannot be read are counted and left out.
+    ///
+    /// # Errors
+    /// When the bytes are no such message; they change nothing then.
+    pub fn update(&mut self, received: Received, bytes: &[u8]) -> Result<(), Malformed> {
+        let update = message::Update::read(bytes).inspect_err(|_| self.counts.malformed += 1)?;
+        let mut has_metadata = false;
+        for piece in &update.metadata {
+            match RegisterMetadata::decode(*piece) {
+                Ok(metadata) => has_metadata |= self.metadata(metadata),
+                Err(_) => self.counts.malformed += 1,
+            }
+        }
+        let now = wire::time(update.now.as_ref());
+        self.clock(now, received);
+        if self.window.updates == 1 {
+            self.first_has_metadata = has_metadata;
+        }
+        let at = now.or(self.window.last).unwrap_or(TargetTime::from_nanos(0));
+        self.part(Part::Resources, &update.resources, at);
+        self.part(Part::Tasks, &update.tasks, at);
+        self.part(Part::AsyncOps, &update.async_ops, at);
+        Ok(())
+    }
+
+    /// Takes in one `State` message.
+    pub fn state(&mut self, bytes: &[u8]) {
+        match State::decode(bytes) {
+            Ok(state) => self.paused = state.temporality() == Temporality::Paused,
+            Err(_) => self.counts.malformed += 1,
         }
     }
 
@@ -137,8 +139,8 @@ impl Decoder {
         self.counts.malformed += details.unreadable;
         self.legacy_histograms |= details.is_legacy;
         // Who they are of is the task that has the id now: ids are used again.
-        let Some(created_at) = self.tasks.current.get(&id.0).map(|task| task.created_at) else {
-            self.counts.orphans.insert((0, id.0));
+        let Some(created_at) = self.tasks.get(id.0).map(|task| task.created_at) else {
+            self.counts.orphan(Part::Tasks, id.0, self.limits.entities);
             return;
         };
         let key = (id, created_at);
@@ -149,53 +151,6 @@ impl Decoder {
         }
     }
 
-    /// Takes in one `Update` message, received at `received`.
-    ///
-    /// # Errors
-    /// When the bytes are no such message; they change nothing then.
-    pub fn update(&mut self, received: Received, bytes: &[u8]) -> Result<(), Malformed> {
-        let update = Update::decode(bytes).inspect_err(|_| self.counts.malformed += 1)?;
-        let glance = Glance::of(&update);
-        self.clock(glance.now, received);
-        if self.window.updates == 1 {
-            self.first_has_metadata = glance.has_metadata;
-        } else {
-            self.youngest_task = glance.youngest_task;
-        }
-        if let Some(metadata) = &update.new_metadata {
-            self.metadata(metadata);
-        }
-        let at = glance.now.or(self.window.last).unwrap_or(TargetTime::from_nanos(0));
-        if let Some(resources) = update.resource_update {
-            self.resources(resources);
-        }
-        if let Some(tasks) = update.task_update {
-            self.tasks(tasks, at);
-        }
-        if let Some(ops) = update.async_op_update {
-            self.async_ops(ops);
-        }
-        Ok(())
-    }
-
-    /// Takes in one `State` message.
-    pub fn state(&mut self, bytes: &[u8]) {
-        match State::decode(bytes) {
-            Ok(state) => self.paused = state.temporality() == Temporality::Paused,
-            Err(_) => self.counts.malformed += 1,
-        }
-    }
-
-    fn entities(&self) -> usize {
-        self.tasks.len() + self.resources.len() + self.async_ops.len()
-    }
-
-    fn has_room(&mut self) -> bool {
-        let room = self.entities() < self.limits.entities;
-        self.counts.full |= !room;
-        room
-    }
-
     fn clock(&mut self, now: Option<TargetTime>, received: Received) {
         self.window.updates += 1;
         let Some(now) = now else {
@@ -204,6 +159,7 @@ impl Decoder {
         };
         self.window.first.get_or_insert(now);
         if let Some(last) = self.window.last {
+            self.counts.negative += u64::from(now < last);
             self.intervals.push(now.since(last));
         }
         self.window.last = self.window.last.max(Some(now));
@@ -211,125 +167,145 @@ impl Decoder {
         self.clock_offset_ms.get_or_insert(offset_ms);
     }
 
-    fn metadata(&mut self, new: &RegisterMetadata) {
-        let files = new.metadata.iter().filter_map(|new| new.metadata.as_ref()?.location.as_ref()?.file.as_deref());
-        for file in files {
-            if let Origin::Runtime { version } = location::normalize(file, 0, 0).origin {
+    /// Takes in call sites. Returns whether there were any.
+    fn metadata(&mut self, new: RegisterMetadata) -> bool {
+        let is_there = !new.metadata.is_empty();
+        if self.window.updates > 0 && self.epoch.is_another(&new) {
+            self.begin_another_life();
+        }
+        self.epoch.learn(&new, self.limits.entities);
+        for new in new.metadata {
+            let Some(metadata) = new.metadata else { continue };
+            let file = metadata.location.as_ref().and_then(|location| location.file.as_deref());
+            if let Some(Origin::Runtime { version }) = file.map(|file| location::normalize(file, 0, 0).origin)
+                && !version.is_empty()
+            {
                 self.tokio_version.get_or_insert(version);
             }
-        }
-    }
-
-    fn tasks(&mut self, update: tasks::TaskUpdate, at: TargetTime) {
-        self.dropped.0 = self.dropped.0.saturating_add(update.dropped_events);
-        for task in update.new_tasks {
-            let Some(id) = task.id.as_ref().map(|id| id.id) else {
-                self.counts.malformed += 1;
-                continue;
-            };
-            if self.has_room() {
-                let facts = self.task_facts(&task);
-                self.tasks.announced.insert(id, facts);
+            if let Some(id) = new.id.filter(|_| self.field_names.len() < self.limits.entities) {
+                self.field_names.insert(id.id, metadata.field_names);
             }
         }
-        for (id, stats) in update.stats_update {
-            let Some(created_at) = wire::time(stats.created_at.as_ref()) else {
-                self.counts.malformed += 1;
-                continue;
-            };
-            let stats = self.task_stats(&stats);
-            self.task_sample(id, created_at, at, stats);
-        }
+        is_there
     }
 
-    fn task_sample(&mut self, id: u64, created_at: TargetTime, at: TargetTime, stats: TaskStats) {
-        let announced = self.tasks.announced.remove(&id);
-        let site = announced.as_ref().map(|facts| facts.site);
-        let site = site.or_else(|| self.tasks.current.get(&id).map(|task| task.site));
-        let kind = site.and_then(|site| self.sites.get_index(site.0 as usize)).map(|site| &site.kind);
-        let sample = Sample { at, stats: kind.map_or(stats, |kind| stats.corrected(kind)) };
-        let known = self.tasks.current.get_mut(&id);
-        match (known, announced) {
-            (Some(task), facts) if task.created_at == created_at => {
-                task.observe(sample);
-                if let Some(facts) = facts {
-                    task.site = facts.site;
-                }
+    /// The process is another one: nothing that was learnt of the one before is true of it.
+    fn begin_another_life(&mut self) {
+        let counts = std::mem::take(&mut self.counts).of_another_life();
+        let Self { limits, clock_offset_ms, paused, .. } = *self;
+        *self = Self { limits, clock_offset_ms, counts, paused, ..Self::default() };
+    }
+
+    fn part(&mut self, part: Part, pieces: &[&[u8]], at: TargetTime) {
+        // Announcements first, wherever they stand: statistics mean nothing without.
+        let mut new = 0;
+        let mut dropped = 0;
+        for entry in part.entries(pieces) {
+            match entry {
+                Ok(Entry::New(_)) => new += 1,
+                Ok(Entry::Dropped(count)) => dropped = count,
+                Ok(_) => {}
+                Err(_) => self.counts.malformed += 1,
             }
-            (known, Some(facts)) => {
-                if known.is_some() {
-                    self.counts.reused += 1;
-                    self.tasks.past.extend(self.tasks.current.remove(&id));
-                }
-                let TaskFacts { site, task_id, name, size_bytes, original_size_bytes } = facts;
-                let task = Task {
-                    id: SpanId(id),
-                    created_at,
-                    site,
-                    task_id,
-                    name,
-                    size_bytes,
-                    original_size_bytes,
-                    first_at: sample.at,
-                    earlier: None,
-                    last: sample,
+        }
+        if let Some(sum) = self.dropped.get_mut(part as usize) {
+            *sum = sum.saturating_add(dropped);
+        }
+        self.reserve(part, new);
+        let mut task = message::Task::default();
+        for entry in part.entries(pieces).filter_map(Result::ok) {
+            if let Entry::New(bytes) = entry {
+                let announced = match part {
+                    Part::Tasks => task.read(bytes).map(|()| self.new_task(&task)),
+                    Part::Resources => message::Resource::read(bytes).map(|new| self.new_resource(new)),
+                    Part::AsyncOps => message::AsyncOp::read(bytes).map(|new| self.new_async_op(new)),
                 };
-                self.tasks.current.insert(id, task);
-                self.counts.orphans.remove(&(0, id));
+                self.counts.malformed += u64::from(announced != Ok(true));
             }
-            (_, None) => drop(self.counts.orphans.insert((0, id))),
+        }
+        for entry in part.entries(pieces).filter_map(Result::ok) {
+            if let Entry::Stats(bytes) = entry {
+                let read = match part {
+                    Part::Tasks => {
+                        message::map_entry(bytes, |stats: &mut message::TaskStats, bytes| stats.merge(bytes))
+                            .map(|(id, stats)| self.task_stats(id, &stats, at))
+                    }
+                    Part::Resources | Part::AsyncOps => {
+                        message::map_entry(bytes, |stats: &mut message::Stats<'_>, bytes| stats.merge(bytes, part))
+                            .map(|(id, stats)| self.other_stats(part, id, &stats))
+                    }
+                };
+                self.counts.malformed += u64::from(read != Ok(true));
+            }
         }
     }
 
-    fn task_facts(&mut self, task: &tasks::Task) -> TaskFacts {
-        let mut kind = None;
-        let mut name = None;
-        let mut fn_name = None;
-        let mut spawned_at = task.location.as_ref().and_then(spawn_location);
-        let mut facts =
-            TaskFacts { site: SiteIndex(0), task_id: None, name: None, size_bytes: None, original_size_bytes: None };
-        for field in &task.fields {
-            match wire::field_name(field, &[]) {
-                Some("kind") => kind = wire::text(field).map(wire::kind),
-                Some("task.name") => name = wire::text(field),
-                Some("fn") => fn_name = wire::text(field),
-                Some("task.id") => facts.task_id = wire::unsigned(field),
-                Some("size.bytes") => facts.size_bytes = wire::unsigned(field),
-                Some("original_size.bytes") => facts.original_size_bytes = wire::unsigned(field),
-                // Tokio before 1.13 has one field for the whole location.
-                Some("spawn.location") if spawned_at.is_none() => {
-                    spawned_at = wire::text(field).and_then(parse_location)
-                }
-                _ => {}
-            }
+    fn reserve(&mut self, part: Part, new: usize) {
+        let new = new.min(self.limits.entities.saturating_sub(self.entities()));
+        match part {
+            Part::Tasks => self.tasks.reserve(new),
+            Part::Resources => self.resources.reserve(new),
+            Part::AsyncOps => self.async_ops.reserve(new),
         }
-        let kind = kind.unwrap_or(TaskKind::Other(String::new()));
-        if matches!(kind, TaskKind::Other(_)) {
-            self.counts.unknown_kind += 1;
+    }
+
+    fn entities(&self) -> usize {
+        self.tasks.len() + self.resources.len() + self.async_ops.len()
+    }
+
+    fn has_room(&self) -> bool {
+        self.entities() < self.limits.entities
+    }
+
+    /// Takes in an announcement. False when it does not say of whom.
+    fn new_task(&mut self, new: &message::Task<'_>) -> bool {
+        let Some(id) = new.id else { return false };
+        let has_room = self.has_room();
+        if !has_room && !self.tasks.contains(id) {
+            self.counts.full = true;
+            return true;
         }
-        let site = Site {
-            location: spawned_at,
-            kind,
-            fn_name: fn_name.map(ToOwned::to_owned),
-            name: name.map(wire::fold_digits),
+        let facts = self.sites.task(new, &self.field_names);
+        let unknown = TargetTime::from_nanos(0);
+        let task = Task {
+            id: SpanId(id),
+            created_at: unknown,
+            site: facts.site,
+            task_id: facts.task_id,
+            name: facts.name,
+            size_bytes: facts.size_bytes,
+            original_size_bytes: facts.original_size_bytes,
+            first_at: unknown,
+            earlier: None,
+            last: Sample { at: unknown, stats: TaskStats::default() },
         };
-        facts.site = SiteIndex(intern(&mut self.sites, site));
-        facts.name = name.map(|name| intern(&mut self.names, name.to_owned()));
-        facts
+        self.counts.full |= !self.tasks.announce(id, task, has_room);
+        true
     }
 
-    fn task_stats(&mut self, stats: &tasks::Stats) -> TaskStats {
-        let polls = wire::polls(stats.poll_stats.as_ref());
+    fn new_resource(&mut self, new: message::Resource<'_>) -> bool {
+        let Some(id) = new.id else { return false };
+        let has_room = self.has_room();
+        self.counts.full |= !self.resources.announce(id, new.into_model(SpanId(id)), has_room);
+        true
+    }
+
+    fn new_async_op(&mut self, new: message::AsyncOp<'_>) -> bool {
+        let Some(id) = new.id else { return false };
+        let has_room = self.has_room();
+        self.counts.full |= !self.async_ops.announce(id, new.into_model(SpanId(id)), has_room);
+        true
+    }
+
+    /// Takes in statistics. False when they do not say when their entity was created.
+    fn task_stats(&mut self, id: u64, stats: &message::TaskStats, at: TargetTime) -> bool {
+        let Some(created_at) = wire::time(stats.created_at.as_ref()) else { return false };
+        let polls = value::polls(stats.poll_stats.as_ref());
         self.scheduled_time_seen |= stats.scheduled_time.is_some();
-        if wire::is_torn(stats.wakes, stats.self_wakes, stats.waker_clones, stats.waker_drops) {
-            self.counts.torn += 1;
-        }
-        let dropped_at = wire::time(stats.dropped_at.as_ref());
-        if dropped_at.is_some() && dropped_at < wire::time(stats.created_at.as_ref()) {
-            self.counts.negative += 1;
-        }
-        TaskStats {
-            dropped_at,
+        self.counts.torn +=
+            u64::from(wire::is_torn(stats.wakes, stats.self_wakes, stats.waker_clones, stats.waker_drops));
+        let read = TaskStats {
+            dropped_at: wire::time(stats.dropped_at.as_ref()),
             wakes: stats.wakes,
             self_wakes: stats.self_wakes,
             waker_clones: stats.waker_clones,
@@ -341,110 +317,81 @@ impl Decoder {
             last_poll_started: polls.started,
             last_poll_ended: polls.ended,
             busy_time: polls.busy,
+        };
+        self.counts.negative += u64::from(value::is_backwards(stats, created_at, &read));
+        match self.tasks.whose(id, created_at) {
+            Whose::Known(task) => {
+                let stats = self.sites.kind(task.site).map_or(read, |kind| read.corrected(kind));
+                task.observe(Sample { at, stats });
+            }
+            Whose::New { entity: task, is_reused } => {
+                let stats = self.sites.kind(task.site).map_or(read, |kind| read.corrected(kind));
+                task.created_at = created_at;
+                task.first_at = at;
+                task.earlier = None;
+                task.last = Sample { at, stats };
+                self.counts.arrived(Part::Tasks, id, is_reused);
+            }
+            Whose::Nobody => self.counts.orphan(Part::Tasks, id, self.limits.entities),
         }
+        true
     }
 
-    fn resources(&mut self, update: resources::ResourceUpdate) {
-        self.dropped.1 = self.dropped.1.saturating_add(update.dropped_events);
-        for new in update.new_resources {
-            let Some(id) = new.id.as_ref().map(|id| id.id) else {
-                self.counts.malformed += 1;
-                continue;
-            };
-            if self.has_room() {
-                self.resources.announced.insert(id, resource_facts(&new, id));
-            }
+    fn other_stats(&mut self, part: Part, id: u64, stats: &message::Stats<'_>) -> bool {
+        let Some(created_at) = wire::time(stats.created_at.as_ref()) else { return false };
+        let dropped_at = wire::time(stats.dropped_at.as_ref());
+        self.counts.negative += u64::from(dropped_at.is_some() && dropped_at < Some(created_at));
+        let attributes = value::attributes(&stats.attributes, &self.field_names);
+        let arrived = if part == Part::Resources {
+            fill(self.resources.whose(id, created_at), |resource| {
+                (resource.created_at, resource.dropped_at, resource.attributes) = (created_at, dropped_at, attributes);
+            })
+        } else {
+            let polls = value::polls(stats.poll_stats.as_ref());
+            fill(self.async_ops.whose(id, created_at), |op| {
+                (op.created_at, op.dropped_at, op.attributes) = (created_at, dropped_at, attributes);
+                op.task = stats.task.map(SpanId);
+                (op.polls, op.last_poll_started, op.last_poll_ended) = (polls.polls, polls.started, polls.ended);
+            })
+        };
+        match arrived {
+            Some(Some(is_reused)) => self.counts.arrived(part, id, is_reused),
+            Some(None) => {}
+            None => self.counts.orphan(part, id, self.limits.entities),
         }
-        for (id, stats) in update.stats_update {
-            let Some(created_at) = wire::time(stats.created_at.as_ref()) else {
-                self.counts.malformed += 1;
-                continue;
-            };
-            let announced = self.resources.announced.remove(&id);
-            let known = self.resources.current.get_mut(&id);
-            let is_same = known.as_ref().is_some_and(|known| known.created_at == created_at);
-            let fill = |resource: &mut Resource| {
-                resource.created_at = created_at;
-                resource.dropped_at = wire::time(stats.dropped_at.as_ref());
-                resource.attributes = wire::attributes(&stats.attributes);
-            };
-            match (known, announced) {
-                (Some(known), _) if is_same => fill(known),
-                (known, Some(mut new)) => {
-                    self.counts.reused += u64::from(known.is_some());
-                    fill(&mut new);
-                    self.resources.past.extend(self.resources.current.insert(id, new));
-                }
-                (_, None) => drop(self.counts.orphans.insert((1, id))),
-            }
-        }
-    }
-
-    fn async_ops(&mut self, update: async_ops::AsyncOpUpdate) {
-        self.dropped.2 = self.dropped.2.saturating_add(update.dropped_events);
-        for new in update.new_async_ops {
-            let Some(id) = new.id.as_ref().map(|id| id.id) else {
-                self.counts.malformed += 1;
-                continue;
-            };
-            if self.has_room() {
-                self.async_ops.announced.insert(id, op_facts(&new, id));
-            }
-        }
-        for (id, stats) in update.stats_update {
-            let Some(created_at) = wire::time(stats.created_at.as_ref()) else {
-                self.counts.malformed += 1;
-                continue;
-            };
-            let announced = self.async_ops.announced.remove(&id);
-            let known = self.async_ops.current.get_mut(&id);
-            let is_same = known.as_ref().is_some_and(|known| known.created_at == created_at);
-            let polls = wire::polls(stats.poll_stats.as_ref());
-            let fill = |op: &mut AsyncOp| {
-                op.created_at = created_at;
-                op.dropped_at = wire::time(stats.dropped_at.as_ref());
-                op.task = stats.task_id.as_ref().map(|task| SpanId(task.id));
-                op.polls = polls.polls;
-                op.last_poll_started = polls.started;
-                op.last_poll_ended = polls.ended;
-                op.attributes = wire::attributes(&stats.attributes);
-            };
-            match (known, announced) {
-                (Some(known), _) if is_same => fill(known),
-                (known, Some(mut new)) => {
-                    self.counts.reused += u64::from(known.is_some());
-                    fill(&mut new);
-                    self.async_ops.past.extend(self.async_ops.current.insert(id, new));
-                }
-                (_, None) => drop(self.counts.orphans.insert((2, id))),
-            }
-        }
+        true
     }
 
     /// Ends the fold. Tasks whose statistics an update did not repeat have not changed, so their last sample
     /// holds until the end of the window.
     #[must_use]
     pub fn finish(mut self, observation: &Observation) -> Snapshot {
-        let anomalies = self.anomalies(observation);
+        let (mut tasks, incomplete_tasks) = std::mem::take(&mut self.tasks).into_known();
+        let (mut resources, incomplete_resources) = std::mem::take(&mut self.resources).into_known();
+        let (mut async_ops, incomplete_ops) = std::mem::take(&mut self.async_ops).into_known();
+        self.counts.malformed += incomplete_tasks + incomplete_resources + incomplete_ops;
+        let unknown = tasks
+            .iter()
+            .filter(|task| self.sites.kind(task.site).is_some_and(|kind| matches!(kind, TaskKind::Other(_))));
+        self.counts.unknown_kind = unknown.count() as u64;
+
+        let vintage = self.vintage(observation, !tasks.is_empty());
+        let anomalies = self.anomalies(observation, vintage, tasks.is_empty());
         self.intervals.sort();
         self.window.publish_interval = self.intervals.get(self.intervals.len() / 2).copied();
-        let vintage = self.vintage(observation);
-        let end = self.window.last;
-        let mut tasks: Vec<Task> = self.tasks.into_all().collect();
-        for task in &mut tasks {
-            task.last.at = end.unwrap_or(task.last.at);
+        if let Some(end) = self.window.last {
+            tasks.iter_mut().for_each(|task| task.last.at = end);
         }
-        tasks.sort_by_key(|task| (task.created_at, task.id));
-        let mut resources: Vec<_> = self.resources.into_all().collect();
-        resources.sort_by_key(|resource| (resource.created_at, resource.id));
-        let mut async_ops: Vec<_> = self.async_ops.into_all().collect();
-        async_ops.sort_by_key(|op| (op.created_at, op.id));
+        tasks.sort_unstable_by_key(|task| (task.created_at, task.id));
+        resources.sort_unstable_by_key(|resource| (resource.created_at, resource.id));
+        async_ops.sort_unstable_by_key(|op| (op.created_at, op.id));
+        let (sites, names) = self.sites.into_sites_and_names();
         let mut snapshot = Snapshot {
             window: self.window,
             vintage,
             tokio_version: self.tokio_version,
-            sites: self.sites.into_iter().collect(),
-            names: self.names.into_iter().collect(),
+            sites,
+            names,
             tasks,
             resources,
             async_ops,
@@ -457,111 +404,19 @@ impl Decoder {
         snapshot.spawn_rate = snapshot.measured_spawn_rate(Duration::ZERO);
         snapshot
     }
-
-    fn vintage(&self, observation: &Observation) -> Option<Vintage> {
-        match observation.serves_state {
-            Some(true) => Some(Vintage::Since05),
-            Some(false) if self.legacy_histograms => Some(Vintage::UpTo015),
-            Some(false) if !self.tasks.current.is_empty() && !self.scheduled_time_seen => Some(Vintage::UpTo018),
-            Some(false) => Some(Vintage::Before05),
-            None => None,
-        }
-    }
-
-    fn anomalies(&self, observation: &Observation) -> Vec<Anomaly> {
-        let mut found = Vec::new();
-        let orphans = self.counts.orphans.len() as u64;
-        if !self.first_has_metadata && self.window.updates > 0 {
-            found.push(Anomaly::PartialInitialState { unknown: orphans });
-        } else if orphans > 0 {
-            found.push(Anomaly::Orphans { count: orphans });
-        }
-        match &observation.ended {
-            Ended::WindowOver => {}
-            Ended::BoundHit { bound } => found.push(Anomaly::BoundHit { bound: bound.clone() }),
-            Ended::Broken(failure) => found.push(Anomaly::EndedEarly { why: failure.reason.summary().to_owned() }),
-        }
-        if self.counts.full {
-            found.push(Anomaly::BoundHit { bound: format!("{} entities", self.limits.entities) });
-        }
-        if self.counts.details_full {
-            found.push(Anomaly::BoundHit { bound: format!("histograms of {} tasks", self.limits.details) });
-        }
-        if self.window.updates < 2 {
-            found.push(Anomaly::SingleSample);
-        }
-        if self.tasks.current.is_empty() {
-            found.push(Anomaly::NoTasks);
-        }
-        let (tasks, resources, async_ops) = self.dropped;
-        if tasks + resources + async_ops > 0 {
-            found.push(Anomaly::DroppedEvents { tasks, resources, async_ops });
-        }
-        if self.paused {
-            found.push(Anomaly::Paused);
-        }
-        if let Some(offset_ms) = self.clock_offset_ms.filter(|offset| offset.abs() > NOTABLE_CLOCK_OFFSET_MS) {
-            found.push(Anomaly::ClockOffset { offset_ms });
-        }
-        type Counted = (u64, fn(u64) -> Anomaly);
-        let counted: [Counted; 5] = [
-            (self.counts.reused, |count| Anomaly::IdReused { count }),
-            (self.counts.negative, |count| Anomaly::NegativeInterval { count }),
-            (self.counts.torn, |count| Anomaly::TornCounters { count }),
-            (self.counts.unknown_kind, |count| Anomaly::UnknownKind { count }),
-            (self.counts.malformed, |count| Anomaly::Malformed { count }),
-        ];
-        found.extend(counted.into_iter().filter(|(count, _)| *count > 0).map(|(count, make)| make(count)));
-        found.sort();
-        found
-    }
 }
 
-fn spawn_location(from: &console_api::Location) -> Option<SpawnLocation> {
-    let file = from.file.as_deref()?;
-    Some(location::normalize(file, from.line.unwrap_or(0), from.column.unwrap_or(0)))
-}
-
-/// `file:line:column` in one text.
-fn parse_location(text: &str) -> Option<SpawnLocation> {
-    let mut parts = text.rsplitn(3, ':');
-    let column = parts.next()?.parse().ok()?;
-    let line = parts.next()?.parse().ok()?;
-    Some(location::normalize(parts.next()?, line, column))
-}
-
-fn resource_facts(new: &resources::Resource, id: u64) -> Resource {
-    use resources::resource::kind::Kind;
-    let kind = match new.kind.as_ref().and_then(|kind| kind.kind.as_ref()) {
-        Some(Kind::Known(_)) => "Timer".to_owned(),
-        Some(Kind::Other(kind)) => kind.clone(),
-        None => String::new(),
-    };
-    Resource {
-        id: SpanId(id),
-        created_at: TargetTime::from_nanos(0),
-        dropped_at: None,
-        parent: new.parent_resource_id.as_ref().map(|parent| SpanId(parent.id)),
-        concrete_type: new.concrete_type.clone(),
-        kind,
-        location: new.location.as_ref().and_then(spawn_location),
-        is_internal: new.is_internal,
-        attributes: Vec::new(),
-    }
-}
-
-fn op_facts(new: &async_ops::AsyncOp, id: u64) -> AsyncOp {
-    AsyncOp {
-        id: SpanId(id),
-        created_at: TargetTime::from_nanos(0),
-        dropped_at: None,
-        source: new.source.clone(),
-        resource: new.resource_id.as_ref().map(|resource| SpanId(resource.id)),
-        task: None,
-        parent: new.parent_async_op_id.as_ref().map(|parent| SpanId(parent.id)),
-        polls: 0,
-        last_poll_started: None,
-        last_poll_ended: None,
-        attributes: Vec::new(),
+/// Fills in an entity's statistics. Returns, for one that is new, whether its id was used before; nothing for nobody.
+fn fill<T>(whose: Whose<'_, T>, fill: impl FnOnce(&mut T)) -> Option<Option<bool>> {
+    match whose {
+        Whose::Known(entity) => {
+            fill(entity);
+            Some(None)
+        }
+        Whose::New { entity, is_reused } => {
+            fill(entity);
+            Some(Some(is_reused))
+        }
+        Whose::Nobody => None,
     }
 }

@@ -3,11 +3,21 @@
 //! Facts about the wire that shape this stage: updates repeat entities and are merged idempotently by
 //! (span id, creation time); statistics replace, they never add; counters are only ever compared with the
 //! target's own clock; an entity that is absent from an update has not changed.
+//!
+//! Updates are read in place (`proto`, `message`) and folded (`fold`, over `entities` and `sites`); what is odd about them
+//! is counted on the way and told at the end (`odd`).
 
 mod details;
+mod entities;
+mod epoch;
 mod fold;
 mod glance;
 mod location;
+mod message;
+mod odd;
+mod proto;
+mod sites;
+mod value;
 mod wire;
 
 pub use fold::{Decoder, Limits, Malformed};

@@ -1,0 +1,199 @@
+//! Entities by span id, in a console's two steps: an announcement says what an entity is, statistics say when it was
+//! created. Only both together are an entity, and a span id that comes with another creation time is another one.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use crate::model::{AsyncOp, Resource, TargetTime, Task};
+
+/// A task, resource or async op.
+pub(super) trait Entity: Clone {
+    fn created_at(&self) -> TargetTime;
+
+    /// Whether an announcement says the same as the one that `self` was made of.
+    fn is_announced_as(&self, announced: &Self) -> bool;
+
+    /// Takes over what an announcement says.
+    fn adopt(&mut self, announced: Self);
+}
+
+#[derive(Debug)]
+pub(super) struct Entities<T> {
+    /// The youngest entity of each id. Ids are hostile, so the hash is seeded.
+    places: HashMap<u64, u32, RandomState>,
+    all: Vec<T>,
+    stages: Vec<Stage>,
+    /// What was announced of ids that are in use, where it is not what was announced before.
+    renewed: HashMap<u64, T, RandomState>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// No statistics yet.
+    Announced,
+    Known,
+    /// Announced once more: a repetition, or a younger entity with the same id.
+    AnnouncedAgain,
+}
+
+/// Whom statistics are of.
+pub(super) enum Whose<'a, T> {
+    /// An entity that has had statistics before.
+    Known(&'a mut T),
+    /// One that has them for the first time; `is_reused` when its id belonged to another.
+    New { entity: &'a mut T, is_reused: bool },
+    /// None that was announced.
+    Nobody,
+}
+
+impl<T> Default for Entities<T> {
+    fn default() -> Self {
+        Self { places: HashMap::default(), all: Vec::new(), stages: Vec::new(), renewed: HashMap::default() }
+    }
+}
+
+impl<T: Entity> Entities<T> {
+    pub(super) fn len(&self) -> usize {
+        self.all.len() + self.renewed.len()
+    }
+
+    /// Makes room for so many more, once instead of by doubling.
+    pub(super) fn reserve(&mut self, more: usize) {
+        if self.all.is_empty() {
+            self.places.reserve(more);
+            self.all.reserve_exact(more);
+            self.stages.reserve_exact(more);
+        }
+    }
+
+    /// The entity that has this id now.
+    pub(super) fn get(&self, id: u64) -> Option<&T> {
+        let place = *self.places.get(&id)? as usize;
+        self.all.get(place).filter(|_| self.stages.get(place) != Some(&Stage::Announced))
+    }
+
+    pub(super) fn contains(&self, id: u64) -> bool {
+        self.places.contains_key(&id)
+    }
+
+    /// Takes in an announcement. False when that needs room and there is none.
+    pub(super) fn announce(&mut self, id: u64, announced: T, has_room: bool) -> bool {
+        let Some(place) = self.places.get(&id).map(|place| *place as usize) else {
+            return has_room && self.push(id, announced, Stage::Announced);
+        };
+        let (Some(known), Some(stage)) = (self.all.get_mut(place), self.stages.get_mut(place)) else { return true };
+        if *stage == Stage::Announced {
+            *known = announced;
+        } else if known.is_announced_as(&announced) {
+            *stage = Stage::AnnouncedAgain;
+            self.renewed.remove(&id);
+        } else if has_room {
+            *stage = Stage::AnnouncedAgain;
+            self.renewed.insert(id, announced);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn push(&mut self, id: u64, entity: T, stage: Stage) -> bool {
+        let Ok(place) = u32::try_from(self.all.len()) else { return false };
+        self.places.insert(id, place);
+        self.all.push(entity);
+        self.stages.push(stage);
+        true
+    }
+
+    /// Finds whom statistics with this creation time are of.
+    pub(super) fn whose(&mut self, id: u64, created_at: TargetTime) -> Whose<'_, T> {
+        let Some(place) = self.places.get(&id).map(|place| *place as usize) else { return Whose::Nobody };
+        let (Some(known), Some(stage)) = (self.all.get_mut(place), self.stages.get_mut(place)) else {
+            return Whose::Nobody;
+        };
+        match *stage {
+            Stage::Announced => {
+                *stage = Stage::Known;
+                return self.at(place, false);
+            }
+            Stage::Known if known.created_at() != created_at => return Whose::Nobody,
+            Stage::Known => {}
+            Stage::AnnouncedAgain => {
+                *stage = Stage::Known;
+                let announced = self.renewed.remove(&id);
+                if known.created_at() != created_at {
+                    let younger = announced.unwrap_or_else(|| known.clone());
+                    let place = self.all.len();
+                    self.push(id, younger, Stage::Known);
+                    return self.at(place, true);
+                }
+                if let Some(announced) = announced {
+                    known.adopt(announced);
+                }
+            }
+        }
+        self.all.get_mut(place).map_or(Whose::Nobody, Whose::Known)
+    }
+
+    fn at(&mut self, place: usize, is_reused: bool) -> Whose<'_, T> {
+        self.all.get_mut(place).map_or(Whose::Nobody, |entity| Whose::New { entity, is_reused })
+    }
+
+    /// Every entity that has had statistics, and how many have had none.
+    pub(super) fn into_known(mut self) -> (Vec<T>, u64) {
+        let before = self.all.len();
+        let mut stages = self.stages.iter();
+        self.all.retain(|_| stages.next().is_none_or(|stage| *stage != Stage::Announced));
+        let incomplete = (before - self.all.len()) as u64;
+        (self.all, incomplete)
+    }
+}
+
+impl Entity for Task {
+    fn created_at(&self) -> TargetTime {
+        self.created_at
+    }
+
+    fn is_announced_as(&self, other: &Self) -> bool {
+        let facts = |task: &Self| (task.site, task.task_id, task.name, task.size_bytes, task.original_size_bytes);
+        facts(self) == facts(other)
+    }
+
+    fn adopt(&mut self, announced: Self) {
+        let Self { site, task_id, name, size_bytes, original_size_bytes, .. } = announced;
+        (self.site, self.task_id, self.name) = (site, task_id, name);
+        (self.size_bytes, self.original_size_bytes) = (size_bytes, original_size_bytes);
+    }
+}
+
+impl Entity for Resource {
+    fn created_at(&self) -> TargetTime {
+        self.created_at
+    }
+
+    fn is_announced_as(&self, other: &Self) -> bool {
+        (self.parent, self.is_internal, &self.concrete_type, &self.kind, &self.location)
+            == (other.parent, other.is_internal, &other.concrete_type, &other.kind, &other.location)
+    }
+
+    fn adopt(&mut self, announced: Self) {
+        let Self { created_at, dropped_at, .. } = *self;
+        let attributes = std::mem::take(&mut self.attributes);
+        *self = Self { created_at, dropped_at, attributes, ..announced };
+    }
+}
+
+impl Entity for AsyncOp {
+    fn created_at(&self) -> TargetTime {
+        self.created_at
+    }
+
+    fn is_announced_as(&self, other: &Self) -> bool {
+        self.source == other.source && (self.resource, self.parent) == (other.resource, other.parent)
+    }
+
+    fn adopt(&mut self, announced: Self) {
+        let Self { source, resource, parent, .. } = announced;
+        (self.source, self.resource, self.parent) = (source, resource, parent);
+    }
+}

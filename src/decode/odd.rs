@@ -1,0 +1,110 @@
+//! What was odd about a target's messages, counted while they are folded and told at the end.
+
+use std::collections::HashSet;
+
+use super::Decoder;
+use super::message::Part;
+use crate::model::{Anomaly, Ended, Observation, Vintage};
+
+/// A clock that differs by more than this from ours is worth a word.
+const NOTABLE_CLOCK_OFFSET_MS: i64 = 1000;
+
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    orphans: HashSet<(Part, u64), foldhash::fast::RandomState>,
+    reused: u64,
+    pub negative: u64,
+    pub torn: u64,
+    pub unknown_kind: u64,
+    pub malformed: u64,
+    /// There was no room for an entity.
+    pub full: bool,
+    pub details_full: bool,
+    pub restarted: bool,
+}
+
+impl Counts {
+    /// The process restarted: what was odd before stays told, but who was missing is gone.
+    pub(super) fn of_another_life(self) -> Self {
+        Self { restarted: true, orphans: HashSet::default(), ..self }
+    }
+
+    /// An entity is complete. Its id may have been used before.
+    pub(super) fn arrived(&mut self, part: Part, id: u64, is_reused: bool) {
+        self.reused += u64::from(is_reused);
+        if !self.orphans.is_empty() {
+            self.orphans.remove(&(part, id));
+        }
+    }
+
+    /// Something came for an entity that was never announced.
+    pub(super) fn orphan(&mut self, part: Part, id: u64, most: usize) {
+        if self.orphans.len() < most {
+            self.orphans.insert((part, id));
+        } else {
+            self.full = true;
+        }
+    }
+}
+
+impl Decoder {
+    pub(super) fn vintage(&self, observation: &Observation, has_tasks: bool) -> Option<Vintage> {
+        match observation.serves_state {
+            Some(true) => Some(Vintage::Since05),
+            Some(false) if self.legacy_histograms => Some(Vintage::UpTo015),
+            Some(false) if has_tasks && !self.scheduled_time_seen => Some(Vintage::UpTo018),
+            Some(false) => Some(Vintage::Before05),
+            None => None,
+        }
+    }
+
+    pub(super) fn anomalies(
+        &self,
+        observation: &Observation,
+        vintage: Option<Vintage>,
+        no_tasks: bool,
+    ) -> Vec<Anomaly> {
+        let mut found = Vec::new();
+        let orphans = self.counts.orphans.len() as u64;
+        if !self.first_has_metadata && self.window.updates > 0 {
+            found.push(Anomaly::PartialInitialState { unknown: orphans });
+        } else if orphans > 0 {
+            found.push(Anomaly::Orphans { count: orphans });
+        }
+        match &observation.ended {
+            Ended::WindowOver => {}
+            Ended::BoundHit { bound } => found.push(Anomaly::BoundHit { bound: bound.clone() }),
+            Ended::Broken(failure) => found.push(Anomaly::EndedEarly { why: failure.reason.summary().to_owned() }),
+        }
+        if self.counts.full {
+            found.push(Anomaly::BoundHit { bound: format!("{} entities", self.limits.entities) });
+        }
+        if self.counts.details_full {
+            found.push(Anomaly::BoundHit { bound: format!("histograms of {} tasks", self.limits.details) });
+        }
+        let [tasks, resources, async_ops] = self.dropped;
+        let dropped = tasks.max(resources).max(async_ops) > 0;
+        let clock_offset = self.clock_offset_ms.filter(|offset| offset.abs() > NOTABLE_CLOCK_OFFSET_MS);
+        let plain = [
+            (self.window.updates < 2, Anomaly::SingleSample),
+            (no_tasks, Anomaly::NoTasks),
+            (dropped, Anomaly::DroppedEvents { tasks, resources, async_ops }),
+            (self.paused, Anomaly::Paused),
+            (self.counts.restarted, Anomaly::Restarted),
+            (matches!(vintage, Some(Vintage::UpTo015 | Vintage::UpTo018)), Anomaly::OldVintage),
+            (clock_offset.is_some(), Anomaly::ClockOffset { offset_ms: clock_offset.unwrap_or(0) }),
+        ];
+        found.extend(plain.into_iter().filter(|(is_so, _)| *is_so).map(|(_, anomaly)| anomaly));
+        type Counted = (u64, fn(u64) -> Anomaly);
+        let counted: [Counted; 5] = [
+            (self.counts.reused, |count| Anomaly::IdReused { count }),
+            (self.counts.negative, |count| Anomaly::NegativeInterval { count }),
+            (self.counts.torn, |count| Anomaly::TornCounters { count }),
+            (self.counts.unknown_kind, |count| Anomaly::UnknownKind { count }),
+            (self.counts.malformed, |count| Anomaly::Malformed { count }),
+        ];
+        found.extend(counted.into_iter().filter(|(count, _)| *count > 0).map(|(count, make)| make(count)));
+        found.sort();
+        found
+    }
+}
