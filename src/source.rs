@@ -102,6 +102,12 @@ impl<'a> Source<'a> {
         self.complaints.push(Complaint { place: Some(place), what: what.into(), instead: Some(instead.into()) });
     }
 
+    /// Whether anything was found wrong so far.
+    #[must_use]
+    pub fn has_complaints(&self) -> bool {
+        !self.complaints.is_empty()
+    }
+
     /// Complains about each key of `mapping` that is not among `known`, naming the nearest.
     pub fn expect_keys(&mut self, mapping: &[(Node, Node)], known: &[&str]) {
         for (key, _) in mapping {

@@ -99,6 +99,7 @@ fn aside(diagnosis: &Diagnosis) -> Option<String> {
     for part in &diagnosis.set_aside {
         let why = match &part.because {
             Because::Suppressed { .. } => "suppressed",
+            Because::DryRun => "of dry runs",
             Because::InBaseline => "already in the baseline",
             Because::Unconfirmed { .. } => "not confirmed",
         };

@@ -22,6 +22,8 @@ pub struct Diagnosis {
     pub coverage: Coverage,
     /// Ranked, worst first.
     pub hotspots: Vec<Hotspot>,
+    /// Rules that the evidence does not suffice to judge, in the order of the playbook.
+    pub unjudged: Vec<Unjudged>,
     /// Every planned target, odd ones first: failed, partial, then complete; by id within each.
     pub targets: Vec<TargetReport>,
     /// Every spawn site seen, with findings or without, ordered by site.
@@ -61,6 +63,8 @@ pub enum Because {
         /// The last day on which it holds, `2026-12-31`.
         expires: String,
     },
+    /// Its rule is on trial.
+    DryRun,
     /// The baseline has it too, and it is no worse now.
     InBaseline,
     /// It did not hold in every observation.
@@ -79,7 +83,7 @@ pub struct RuleFacts {
     pub id: RuleId,
     /// Its short name.
     pub name: String,
-    /// How bad its findings are.
+    /// How bad its findings may be.
     pub severity: Severity,
     /// Why it matters.
     pub why: String,
@@ -346,6 +350,23 @@ pub struct Finding {
     pub next_checks: Vec<String>,
     /// Where to read more.
     pub reference: Option<String>,
+}
+
+/// A rule of which nobody can say whether it found something: neither a finding nor a clean bill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unjudged {
+    /// The rule.
+    pub rule: RuleId,
+    /// Its short name.
+    pub name: String,
+    /// The worst that it may find.
+    pub worst: Severity,
+    /// It does not count for the verdict.
+    pub dry_run: bool,
+    /// The metrics without a value, by their names in playbooks.
+    pub missing: Vec<String>,
+    /// The targets on which it could not be judged.
+    pub targets: Vec<TargetId>,
 }
 
 /// One target in the report.

@@ -2,13 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::condition::{self, Conditions, Evidence};
 use super::detect;
 use super::diagnosis::{
-    Coverage, Diagnosis, FleetSite, RuleFacts, RunFacts, SiteReport, Status, Subject, TargetReport,
+    Because, Counts, Coverage, Diagnosis, FleetSite, Hotspot, RuleFacts, RunFacts, SiteReport, Status, Subject,
+    TargetReport,
 };
+use super::facts::{FleetFacts, HostFacts};
 use super::hits::Hits;
-use super::profile::{Places, SiteProfile, counts, profile};
+use super::profile::{Places, SiteProfile, counts, detectors, profile};
 use super::rank::{hotspots, rank};
+use super::suppress::set_aside;
 use super::verdict::Gate;
 use crate::model::{Failure, Service, Snapshot, Target, TargetId};
 use crate::playbook::{Playbook, Rule, Severity};
@@ -47,7 +51,8 @@ impl<'a> Fleet<'a> {
             vintage: snapshot.vintage,
             tokio_version: snapshot.tokio_version,
             anomalies: snapshot.anomalies,
-            findings: self.by_severity(&profile.places),
+            // Counted when everything is judged.
+            findings: BTreeMap::new(),
         };
         for (site, profile) in profile.sites {
             self.sites.entry(site).or_default().merge(profile);
@@ -58,8 +63,8 @@ impl<'a> Fleet<'a> {
 
     /// Adds a target of which nothing was seen.
     pub fn failed(&mut self, target: &Target, failure: &Failure) {
-        for (index, rule) in self.playbook.rules.iter().enumerate() {
-            if let Some((hit, words)) = detect::failed(rule.detector, target, failure) {
+        for (index, detector) in detectors(&self.playbook.rules) {
+            if let Some((hit, words)) = detect::failed(detector, target, failure) {
                 let subject = Subject::Target { service: target.service.clone() };
                 let hits = Hits::of_place(hit, &target.id, 1, 1, Some(words));
                 self.add_places(BTreeMap::from([(subject, BTreeMap::from([(index, hits)]))]));
@@ -72,18 +77,22 @@ impl<'a> Fleet<'a> {
     #[must_use]
     pub fn diagnose(self, run: RunFacts, gate: &Gate) -> Diagnosis {
         let coverage = coverage(self.targets.values());
-        let mut hotspots = hotspots(&self.places, &self.sites, self.playbook, &self.services);
+        let evidence = self.evidence(coverage);
+        let Conditions { places, unjudged } = condition::judge(&self.playbook.rules, &evidence);
+        let mut hotspots = hotspots(&self.places, places, self.playbook, &evidence);
         rank(&mut hotspots, |_| false);
         let mut targets: Vec<_> = self.targets.into_values().collect();
+        count_findings(&mut targets, &hotspots);
         targets.sort_by_cached_key(|target| (oddness(&target.status), target.id.clone()));
         let judged = gate.judge(&hotspots, &coverage, run.interrupted);
-        Diagnosis {
+        let mut diagnosis = Diagnosis {
             run,
             verdict: judged.verdict,
             verdict_reasons: judged.reasons,
             exit_code: judged.exit_code,
             coverage,
             hotspots,
+            unjudged,
             targets,
             sites: self.sites.into_iter().map(|(site, profile)| site_report(site, profile)).collect(),
             waits: Vec::new(),
@@ -91,15 +100,35 @@ impl<'a> Fleet<'a> {
             rules: self.playbook.rules.iter().map(rule_facts).collect(),
             gate: *gate,
             set_aside: Vec::new(),
+        };
+        let on_trial: BTreeSet<_> =
+            self.playbook.rules.iter().filter(|rule| rule.dry_run).map(|rule| &rule.id).collect();
+        if !on_trial.is_empty() {
+            set_aside(&mut diagnosis, |_, finding, _| on_trial.contains(&finding.rule).then_some(Because::DryRun));
         }
+        gate.judge_again(&mut diagnosis);
+        diagnosis
     }
 
-    fn by_severity(&self, places: &Places) -> BTreeMap<Severity, usize> {
-        let mut by_severity = BTreeMap::new();
-        for (rule, hits) in places.values().flatten() {
-            *by_severity.entry(hits.severity(&self.playbook.rules[*rule])).or_default() += 1;
+    fn evidence(&self, coverage: Coverage) -> Evidence<'_> {
+        let mut counts = Counts::default();
+        let mut hosts = BTreeMap::new();
+        for report in self.targets.values() {
+            if let Status::Observed { partial, counts: of_host, window, tokio_version, .. } = &report.status {
+                counts.alive += of_host.alive;
+                counts.running += of_host.running;
+                counts.scheduled += of_host.scheduled;
+                let facts = HostFacts {
+                    id: &report.id,
+                    service: &report.service,
+                    counts: of_host,
+                    window,
+                    tokio_version: tokio_version.as_deref(),
+                };
+                hosts.insert(&report.id, (facts, !partial));
+            }
         }
-        by_severity
+        Evidence { sites: &self.sites, hosts, services: &self.services, fleet: FleetFacts { coverage, counts } }
     }
 
     fn add_places(&mut self, places: Places) {
@@ -117,11 +146,26 @@ impl<'a> Fleet<'a> {
     }
 }
 
+/// Tells each target how many findings name it.
+fn count_findings(targets: &mut [TargetReport], hotspots: &[Hotspot]) {
+    let mut of: BTreeMap<&TargetId, BTreeMap<Severity, usize>> = BTreeMap::new();
+    for finding in hotspots.iter().flat_map(|hotspot| &hotspot.findings) {
+        for target in finding.targets.keys() {
+            *of.entry(target).or_default().entry(finding.severity).or_default() += 1;
+        }
+    }
+    for target in targets {
+        if let Status::Observed { findings, .. } = &mut target.status {
+            *findings = of.remove(&target.id).unwrap_or_default();
+        }
+    }
+}
+
 fn rule_facts(rule: &Rule) -> RuleFacts {
     RuleFacts {
         id: rule.id.clone(),
         name: rule.name.clone(),
-        severity: rule.severity,
+        severity: rule.worst(),
         why: rule.why.clone(),
         remedy: rule.remedy.clone(),
         reference: rule.reference.clone(),

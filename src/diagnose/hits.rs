@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::detect::Hit;
 use crate::model::{TargetId, Task};
-use crate::playbook::{Confidence, Rule, Severity};
+use crate::playbook::Confidence;
 
 /// What one rule recognised at one place. Adding is associative and commutative.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,11 +84,6 @@ impl Hits {
     /// That of the surest case.
     pub(super) fn confidence(&self) -> Confidence {
         self.by_confidence.keys().next_back().copied().unwrap_or(Confidence::Low)
-    }
-
-    /// The rule's own; a mere lead is for information, whatever it would be if it were true.
-    pub(super) fn severity(&self, rule: &Rule) -> Severity {
-        if self.confidence() == Confidence::Low { Severity::Info } else { rule.severity }
     }
 }
 

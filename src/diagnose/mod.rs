@@ -2,9 +2,11 @@
 //! and the order in which targets are added never shows.
 
 mod compare;
+mod condition;
 mod detect;
 mod diagnosis;
 mod distribution;
+mod facts;
 mod fleet;
 mod hits;
 mod profile;
@@ -18,7 +20,7 @@ pub use compare::{
 };
 pub use diagnosis::{
     Because, Counts, Coverage, Diagnosis, Distribution, Finding, FleetSite, Hotspot, Outlier, RuleFacts, RunFacts,
-    SetAside, SiteFigures, SiteReport, Status, Subject, TargetReport, Verdict, Wait,
+    SetAside, SiteFigures, SiteReport, Status, Subject, TargetReport, Unjudged, Verdict, Wait,
 };
 pub use fleet::Fleet;
 pub use suppress::{Suppressions, parse as suppressions};

@@ -69,10 +69,10 @@ pub(super) fn profile(rules: &[Rule], target: &Target, snapshot: &Snapshot) -> P
         }
     }
     let mut profile = Profile::default();
-    for (rule, Rule { detector, .. }) in rules.iter().enumerate() {
-        let mut judged = Judged { rule, detector: *detector, target, snapshot, places: &mut profile.places };
+    for (rule, detector) in detectors(rules) {
+        let mut judged = Judged { rule, detector, target, snapshot, places: &mut profile.places };
         judged.sites(&watched, &context);
-        if let Some((hit, words)) = detect::observed(*detector, target, snapshot) {
+        if let Some((hit, words)) = detect::observed(detector, target, snapshot) {
             judged.put(judged.process(), Hits::of_place(hit, &target.id, 1, 1, Some(words)));
         }
     }
@@ -85,12 +85,17 @@ pub(super) fn profile(rules: &[Rule], target: &Target, snapshot: &Snapshot) -> P
     profile
 }
 
+/// The rules that are native code, with their places in the playbook.
+pub(super) fn detectors(rules: &[Rule]) -> impl Iterator<Item = (usize, Detector)> + '_ {
+    rules.iter().enumerate().filter_map(|(index, rule)| Some((index, rule.detector()?)))
+}
+
 impl Watched {
     fn add(&mut self, task: &Task, kind: &TaskKind, rules: &[Rule], context: &Context<'_>) {
         self.figures.count(task, context.start);
         self.tally.add(task, context);
-        for (index, rule) in rules.iter().enumerate() {
-            if let Some(hit) = rule.detector.detect(task, kind, context) {
+        for (index, detector) in detectors(rules) {
+            if let Some(hit) = detector.detect(task, kind, context) {
                 self.found.entry(index).or_default().task(hit, task);
             }
         }

@@ -7,43 +7,40 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::diagnosis::{Finding, FleetSite, Hotspot, Subject};
+use super::condition::{Evidence, Judged, judged, watched};
+use super::diagnosis::{Finding, Hotspot, Subject};
+use super::facts::{Found, site_fact};
 use super::hits::Hits;
-use super::profile::{Places, SiteProfile};
+use super::profile::Places;
 use super::words::evidence;
-use crate::model::{Origin, Service};
+use crate::model::Origin;
 use crate::playbook::{Playbook, Rule, Scope};
 
-/// Every place with findings, unranked.
+/// Every place with findings, unranked: what detectors recognised, and where `conditions` hold.
 pub(super) fn hotspots(
     places: &Places,
-    sites: &BTreeMap<FleetSite, SiteProfile>,
+    conditions: BTreeMap<Subject, Vec<Finding>>,
     playbook: &Playbook,
-    services: &BTreeMap<Service, usize>,
+    seen: &Evidence<'_>,
 ) -> Vec<Hotspot> {
-    places
-        .iter()
-        .filter(|(_, hits)| !hits.is_empty())
-        .map(|(subject, hits)| {
-            let (service, profile) = match subject {
-                Subject::Site(site) => (&site.service, sites.get(site)),
-                Subject::Resource { service, .. } | Subject::Target { service } => (service, None),
-            };
-            let in_service = services.get(service).copied().unwrap_or(0);
-            let finding = |(rule, hits): (&usize, &Hits)| finding(&playbook.rules[*rule], hits, profile, in_service);
-            let mut findings: Vec<_> = hits.iter().map(finding).collect();
-            findings.sort_by_cached_key(|finding| (key(finding), finding.rule.clone()));
-            let first = &findings[0];
-            Hotspot {
-                subject: subject.clone(),
-                severity: first.severity,
-                confidence: first.confidence,
-                rank_reason: rank_reason(first),
-                related: Vec::new(),
-                findings,
-            }
+    let mut findings = conditions;
+    for (subject, hits) in places {
+        let found = hits.iter().filter_map(|(rule, hits)| finding(playbook.rules.get(*rule)?, hits, subject, seen));
+        findings.entry(subject.clone()).or_default().extend(found);
+    }
+    let hotspot = |(subject, mut findings): (Subject, Vec<Finding>)| {
+        findings.sort_by_cached_key(|finding| (key(finding), finding.rule.clone()));
+        let first = findings.first()?;
+        Some(Hotspot {
+            subject,
+            severity: first.severity,
+            confidence: first.confidence,
+            rank_reason: rank_reason(first),
+            related: Vec::new(),
+            findings,
         })
-        .collect()
+    };
+    findings.into_iter().filter_map(hotspot).collect()
 }
 
 /// Puts them in their order; `is_explained` tells which of them another place explains.
@@ -105,36 +102,42 @@ fn rank_reason(finding: &Finding) -> String {
     reasons.join(", ")
 }
 
-fn finding(rule: &Rule, hits: &Hits, profile: Option<&SiteProfile>, targets_in_service: usize) -> Finding {
+fn finding(rule: &Rule, hits: &Hits, subject: &Subject, seen: &Evidence<'_>) -> Option<Finding> {
+    let detector = rule.detector()?;
     let confidence = hits.confidence();
     let caps = hits.caps.get(&confidence).into_iter().flatten().cloned().collect();
-    let of = profile.map_or(hits.of, |profile| {
-        let figures = profile.figures();
-        figures.alive + if rule.detector.counts_completed() { figures.completed } else { 0 }
+    let site = match subject {
+        Subject::Site(site) => seen.sites.get(site).map(|profile| (site, profile, profile.figures())),
+        Subject::Resource { .. } | Subject::Target { .. } => None,
+    };
+    let of = site.as_ref().map_or(hits.of, |(.., figures)| {
+        figures.alive + if detector.counts_completed() { figures.completed } else { 0 }
     });
     let affected = hits.affected();
-    Finding {
+    let targets_in_service = seen.services.get(subject.service()).copied().unwrap_or(0);
+    let found = Found { affected, of, hosts: hits.targets.len(), hosts_observed: targets_in_service };
+    let facts = |name: &str| {
+        let of_site = || {
+            let (site, profile, figures) = site.as_ref()?;
+            site_fact(name, site, figures, watched(profile, seen))
+        };
+        found.fact(name).or_else(of_site).or_else(|| seen.fleet.fact(name))
+    };
+    let Judged { severity, message, caps } = judged(rule, &facts, confidence, caps)?;
+    Some(Finding {
         rule: rule.id.clone(),
         name: rule.name.clone(),
-        severity: hits.severity(rule),
+        severity,
         confidence,
         caps,
-        message: message(rule, affected, of),
-        evidence: hits.worst.as_ref().map(|worst| evidence(rule.detector, worst)).unwrap_or_default(),
+        message,
+        evidence: hits.worst.as_ref().map(|worst| evidence(detector, worst)).unwrap_or_default(),
         affected,
-        of: if rule.detector.entry().scope == Scope::Targets { 0 } else { of },
+        of: if detector.entry().scope == Scope::Targets { 0 } else { of },
         targets: hits.targets.clone(),
         targets_in_service,
         remedy: rule.remedy.clone(),
         next_checks: rule.next_checks.clone(),
         reference: rule.reference.clone(),
-    }
-}
-
-fn message(rule: &Rule, affected: u64, of: u64) -> String {
-    match rule.detector.entry().scope {
-        Scope::Targets => rule.title.clone(),
-        _ if of > 0 => format!("{affected} of {of} {}", rule.title),
-        _ => format!("{affected} {}", rule.title),
-    }
+    })
 }

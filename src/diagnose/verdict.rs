@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::diagnosis::{Coverage, Diagnosis, Finding, Hotspot, Verdict};
+use super::diagnosis::{Coverage, Diagnosis, Finding, Hotspot, Unjudged, Verdict};
 use crate::playbook::{Confidence, Severity};
 
 /// What a run must satisfy.
@@ -114,6 +114,7 @@ impl Gate {
     /// Judges again what is left after findings were set aside.
     pub fn judge_again(&self, diagnosis: &mut Diagnosis) {
         let judged = self.judge(&diagnosis.hotspots, &diagnosis.coverage, diagnosis.run.interrupted);
+        let judged = self.doubt(judged, &diagnosis.unjudged);
         diagnosis.verdict = judged.verdict;
         diagnosis.verdict_reasons = judged.reasons;
         diagnosis.exit_code = judged.exit_code;
@@ -137,6 +138,21 @@ impl Gate {
             diagnosis.exit_code = judged.exit_code;
         }
         diagnosis.verdict_reasons.push(format!("in observation {number}, {}", judged.reasons.join(", ")));
+    }
+
+    /// A rule that would count and could not be judged leaves nothing to be called healthy.
+    pub(super) fn doubt(&self, mut judged: Judged, unjudged: &[Unjudged]) -> Judged {
+        let counts = |rule: &&Unjudged| !rule.dry_run && self.fail_on.is_some_and(|severity| rule.worst >= severity);
+        for rule in unjudged.iter().filter(counts) {
+            let targets = rule.targets.len();
+            let on = if targets == 1 { "1 target".to_owned() } else { format!("{targets} targets") };
+            judged.reasons.push(format!("`{}` could not be judged on {on}", rule.name));
+            // Findings and an interruption say more; too little evidence comes before unreachable targets.
+            if matches!(judged.exit_code, 0 | 4) {
+                (judged.verdict, judged.exit_code) = (Verdict::Inconclusive, 3);
+            }
+        }
+        judged
     }
 
     /// Whether a finding at or above the gate is sure enough to fail a run.

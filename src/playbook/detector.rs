@@ -77,6 +77,24 @@ pub struct ThresholdEntry {
     pub definition: &'static str,
 }
 
+impl ThresholdEntry {
+    /// Reads what a person wrote for it; else what is wrong, and what to write instead.
+    pub(super) fn read(&self, text: &str) -> Result<Threshold, (String, String)> {
+        let Some(value) = self.kind.parse(text) else {
+            return Err((format!("`{}` is of another kind", self.name), self.kind.examples().to_owned()));
+        };
+        if (self.least.raw..=self.most.raw).contains(&value.raw) {
+            return Ok(value);
+        }
+        let instead = if self.most.raw == u64::MAX {
+            format!("at least {}", self.least)
+        } else {
+            format!("from {} to {}", self.least, self.most)
+        };
+        Err((format!("{value} is impossible for `{}`", self.name), instead))
+    }
+}
+
 macro_rules! value_of {
     (Duration) => {
         Duration
@@ -279,13 +297,6 @@ impl Detector {
     pub fn entry(self) -> &'static DetectorEntry {
         // Every variant has its line: both come from the same declaration.
         DETECTORS.iter().find(|entry| entry.name == self.name()).unwrap_or(&DETECTORS[0])
-    }
-
-    /// `template` with `{threshold}` replaced by each threshold's value and unit.
-    pub(super) fn fill(self, template: &str) -> String {
-        let replace =
-            |text: String, (name, value): (&str, Threshold)| text.replace(&format!("{{{name}}}"), &value.to_string());
-        self.thresholds().into_iter().fold(template.to_owned(), replace)
     }
 }
 

@@ -1,16 +1,26 @@
-//! Rules as data: which detectors run, with which thresholds, and what their findings mean.
+//! Rules as data: which detectors run with which thresholds, which conditions are judged, and what their findings mean.
 
+mod check;
+mod condition;
 mod detector;
 mod load;
+mod metric;
 mod rule;
+mod shipped;
+mod template;
 mod threshold;
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
+pub use condition::{Condition, Judgement};
 pub use detector::{DETECTORS, Detector, DetectorEntry, Scope, ThresholdEntry};
 pub use load::load;
-pub use rule::{Confidence, Rule, RuleId, Severity};
-pub use threshold::{Kind, Threshold};
+pub use metric::{Fact, Facts, METRICS, Metric, MetricType, Of, metric};
+pub use rule::{Chosen, Confidence, Outcome, Rule, RuleId, Severity, Test};
+pub use shipped::{DEFAULT, built_in, catalogue, shipped};
+pub use template::Template;
+pub use threshold::{Kind, Quantity, Threshold, short};
 
 /// The format's version.
 const API_VERSION: &str = "fleetdiag/v1";
@@ -18,37 +28,102 @@ const API_VERSION: &str = "fleetdiag/v1";
 /// What a playbook file says it is.
 const KIND: &str = "Playbook";
 
-/// The playbooks that come with the program: where they stand in the repository, and their text.
-const BUILT_IN: &[(&str, &str)] = &[
-    ("playbooks/tokio-console.yaml", include_str!("../../playbooks/tokio-console.yaml")),
-    ("playbooks/rules/polls.yaml", include_str!("../../playbooks/rules/polls.yaml")),
-    ("playbooks/rules/tasks.yaml", include_str!("../../playbooks/rules/tasks.yaml")),
-    ("playbooks/rules/locks.yaml", include_str!("../../playbooks/rules/locks.yaml")),
-    ("playbooks/rules/process.yaml", include_str!("../../playbooks/rules/process.yaml")),
-];
-
-/// Rules under a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Rules under a name, with the settings that go with them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Playbook {
-    /// Its name.
+    /// Its name; several joined by spaces after [`Playbook::followed_by`].
     pub name: String,
+    /// What it is for, one line.
+    pub summary: String,
+    /// When to use it and how to read what it finds.
+    pub about: String,
+    /// How long to observe, where the command line does not say.
+    pub window: Option<Duration>,
+    /// What a run must satisfy, where the command line does not say.
+    pub gate: GateSettings,
     /// Its rules, in the order of the file.
     pub rules: Vec<Rule>,
+    /// Why a rule of the catalogue is in it.
+    pub because: BTreeMap<RuleId, String>,
 }
 
-/// All rules that come with the program.
-///
-/// # Panics
-/// When a built-in playbook does not load, which a test rules out.
-#[must_use]
-#[allow(clippy::panic)]
-pub fn built_in() -> Playbook {
-    let load = |(path, text): &(&str, &str)| {
-        load(Path::new(path), text).unwrap_or_else(|complaints| panic!("a built-in playbook is wrong: {complaints}"))
-    };
-    let playbooks: Vec<_> = BUILT_IN.iter().map(load).collect();
-    Playbook {
-        name: playbooks.iter().map(|playbook| playbook.name.as_str()).collect::<Vec<_>>().join(" "),
-        rules: playbooks.into_iter().flat_map(|playbook| playbook.rules).collect(),
+/// What a playbook says about the verdict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GateSettings {
+    /// Findings of this severity or worse fail the run; `Some(None)` says that none does.
+    pub fail_on: Option<Option<Severity>>,
+    /// How many targets may stay unobserved.
+    pub max_unreachable: Option<usize>,
+}
+
+impl Playbook {
+    /// Both together: rules of `later` replace those with the same id, and what it sets holds.
+    #[must_use]
+    pub fn followed_by(mut self, later: Self) -> Self {
+        for rule in later.rules {
+            match self.rules.iter_mut().find(|known| known.id == rule.id) {
+                Some(known) => *known = rule,
+                None => self.rules.push(rule),
+            }
+        }
+        let names = [self.name, later.name];
+        self.name = names.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join(" ");
+        self.window = later.window.or(self.window);
+        self.gate.fail_on = later.gate.fail_on.or(self.gate.fail_on);
+        self.gate.max_unreachable = later.gate.max_unreachable.or(self.gate.max_unreachable);
+        self.because.extend(later.because);
+        self
+    }
+
+    /// The rule with this id or name.
+    #[must_use]
+    pub fn rule(&self, name: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.id.0.eq_ignore_ascii_case(name) || rule.name == name)
+    }
+
+    /// Changes a threshold: `RULE.threshold=value`.
+    ///
+    /// # Errors
+    /// What is wrong with `setting`, and what to write instead.
+    pub fn set(&mut self, setting: &str) -> Result<(), String> {
+        let parts = setting.split_once('=').and_then(|(name, value)| Some((name.trim().rsplit_once('.')?, value)));
+        let Some(((rule, threshold), value)) = parts else {
+            return Err(format!("`{}` is no setting; for example `never-yielded.busy=250ms`", setting.escape_debug()));
+        };
+        let near = |name: &str, known: Vec<&str>| {
+            crate::source::nearest(name, known.iter().copied())
+                .map_or_else(|| format!("known: {}", known.join(", ")), |near| format!("did you mean `{near}`?"))
+        };
+        let Some(index) =
+            self.rules.iter().position(|known| known.id.0.eq_ignore_ascii_case(rule) || known.name == rule)
+        else {
+            let known = self.rules.iter().flat_map(|rule| [rule.id.0.as_str(), rule.name.as_str()]).collect();
+            return Err(format!("the playbook has no rule `{}`; {}", rule.escape_debug(), near(rule, known)));
+        };
+        let found = &mut self.rules[index];
+        let Some(detector) = found.detector().filter(|detector| !detector.entry().thresholds.is_empty()) else {
+            return Err(format!("the rule `{rule}` has no thresholds"));
+        };
+        let entries = detector.entry().thresholds;
+        let Some(entry) = entries.iter().find(|entry| entry.name == threshold) else {
+            let known = entries.iter().map(|entry| entry.name).collect();
+            return Err(format!(
+                "`{rule}` has no threshold `{}`; {}",
+                threshold.escape_debug(),
+                near(threshold, known)
+            ));
+        };
+        let value = entry.read(value).map_err(|(what, instead)| format!("{what}; give {instead}"))?;
+        let before = detector.thresholds();
+        let values = |name: &str| {
+            if name == entry.name {
+                return Some(value);
+            }
+            before.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+        };
+        if let Some(changed) = Detector::build(detector.name(), values) {
+            found.test = Test::Detector(changed);
+        }
+        Ok(())
     }
 }

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::condition::{Condition, Judgement};
 use super::detector::Detector;
+use super::metric::Facts;
+use super::template::Template;
 
 /// How bad a finding is. Ordered, so that filters and gates are comparisons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,6 +22,9 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// All of them, the mildest first.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+
     /// Its name in files and reports.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -65,7 +71,7 @@ impl fmt::Display for RuleId {
     }
 }
 
-/// A rule: what is detected, and what to say and do about it.
+/// A rule: what is looked for, what it means, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// Its stable id.
@@ -73,17 +79,97 @@ pub struct Rule {
     /// Its short name.
     pub name: String,
     /// What it looks for.
-    pub detector: Detector,
-    /// How bad it is.
-    pub severity: Severity,
-    /// What is wrong, in a few words, after the number of tasks.
-    pub title: String,
+    pub test: Test,
+    /// What may come of it, in order; the last one has no condition.
+    pub outcomes: Vec<Outcome>,
     /// Why it matters.
     pub why: String,
     /// What to do.
     pub remedy: String,
     /// What to look at next.
     pub next_checks: Vec<String>,
+    /// What its finding does not prove.
+    pub do_not_conclude: Option<String>,
+    /// What looks the same and is harmless.
+    pub false_positives: Vec<String>,
     /// Where to read more.
     pub reference: Option<String>,
+    /// Reported, but does not count for the verdict.
+    pub dry_run: bool,
+}
+
+/// What a rule looks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Test {
+    /// What native code recognises.
+    Detector(Detector),
+    /// Where a condition over metrics holds.
+    Condition(Condition),
+}
+
+/// How bad a finding is, and how it is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// How bad.
+    pub severity: Severity,
+    /// When it applies; always, when absent.
+    pub when: Option<Condition>,
+    /// What is wrong, one sentence with `{placeholders}` for thresholds and metrics.
+    pub message: Template,
+}
+
+/// What became of a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen<'a> {
+    /// The first outcome that applies.
+    pub outcome: &'a Outcome,
+    /// Metrics without a value for want of which an earlier outcome was passed over.
+    pub missing: Vec<&'static str>,
+}
+
+impl Rule {
+    /// Its detector, unless it is a condition.
+    #[must_use]
+    pub fn detector(&self) -> Option<Detector> {
+        match self.test {
+            Test::Detector(detector) => Some(detector),
+            Test::Condition(_) => None,
+        }
+    }
+
+    /// Its condition, unless it is a detector.
+    #[must_use]
+    pub fn condition(&self) -> Option<&Condition> {
+        match &self.test {
+            Test::Detector(_) => None,
+            Test::Condition(condition) => Some(condition),
+        }
+    }
+
+    /// The first outcome that applies to a finding with these figures; nothing only for a rule without outcomes.
+    #[must_use]
+    pub fn outcome(&self, facts: Facts<'_>) -> Option<Chosen<'_>> {
+        let mut missing = Vec::new();
+        for outcome in &self.outcomes {
+            match outcome.when.as_ref().map(|when| when.judge(facts)) {
+                None | Some(Judgement::Holds) => return Some(Chosen { outcome, missing }),
+                Some(Judgement::Fails) => {}
+                Some(Judgement::Unknown(unknown)) => missing.extend(unknown),
+            }
+        }
+        None
+    }
+
+    /// What `outcome` says, with thresholds and figures filled in.
+    #[must_use]
+    pub fn message(&self, outcome: &Outcome, facts: Facts<'_>) -> String {
+        let thresholds = self.detector().map(Detector::thresholds).unwrap_or_default();
+        outcome.message.fill(&thresholds, facts)
+    }
+
+    /// The worst that it may find.
+    #[must_use]
+    pub fn worst(&self) -> Severity {
+        self.outcomes.iter().map(|outcome| outcome.severity).max().unwrap_or(Severity::Info)
+    }
 }

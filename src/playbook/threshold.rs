@@ -67,6 +67,40 @@ impl Kind {
     }
 }
 
+/// A measured value with its unit, shown with no more digits than mean something.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantity {
+    /// What it measures.
+    pub kind: Kind,
+    /// How much: seconds, percent, a count, bytes, or a count per second.
+    pub number: f64,
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.number;
+        match self.kind {
+            Kind::Duration => f.write_str(&short(Duration::try_from_secs_f64(number).unwrap_or_default())),
+            Kind::Percent => write!(f, "{}%", number.round()),
+            Kind::Count => write!(f, "{}", number.round()),
+            Kind::Bytes => write!(f, "{} bytes", number.round()),
+            Kind::Rate if number < 10.0 => write!(f, "{number:.1}/s"),
+            Kind::Rate => write!(f, "{}/s", number.round()),
+        }
+    }
+}
+
+/// A duration with three digits that mean something.
+#[must_use]
+pub fn short(duration: Duration) -> String {
+    match duration.as_secs() {
+        0 => format!("{duration:.0?}"),
+        1..60 => format!("{duration:.1?}"),
+        60..3600 => format!("{}m{:02}s", duration.as_secs() / 60, duration.as_secs() % 60),
+        seconds => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
 impl fmt::Display for Threshold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
@@ -81,7 +115,8 @@ impl fmt::Display for Threshold {
 
 #[cfg(test)]
 mod tests {
-    use super::Kind;
+    use super::{Kind, short};
+    use std::time::Duration;
 
     #[test]
     fn what_is_shown_can_be_written() {
@@ -99,6 +134,14 @@ mod tests {
             let again = kind.parse(shown.trim_end_matches(" bytes")).unwrap();
             assert_eq!(again, parsed);
         }
+    }
+
+    #[test]
+    fn durations_are_short() {
+        let shown: Vec<_> = [250_000_000, 12_340_000_000, 3_723_000_000_000, 61_000_000_000]
+            .map(|nanos| short(Duration::from_nanos(nanos)))
+            .into();
+        assert_eq!(shown, ["250ms", "12.3s", "1h02m", "1m01s"]);
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(super) fn render(diagnosis: &Diagnosis, options: &Options) -> String {
     hotspots(&mut page, diagnosis);
     super::set_aside::human(&mut page, diagnosis);
     hosts(&mut page, diagnosis);
+    unjudged(&mut page, diagnosis);
     quality(&mut page, diagnosis);
     page.finish()
 }
@@ -128,6 +129,28 @@ fn host(page: &mut Page, target: &TargetReport, width: usize) {
             let dash = page.glyph(" — ", " - ");
             page.labelled(2, &name, width, style, &format!("{state}{}{dash}{found}", words::tasks(counts)));
         }
+    }
+}
+
+fn unjudged(page: &mut Page, diagnosis: &Diagnosis) {
+    if diagnosis.unjudged.is_empty() {
+        return;
+    }
+    page.blank();
+    page.paragraph(0, BOLD, "Rules that could not be judged");
+    for rule in &diagnosis.unjudged {
+        let targets: Vec<_> = rule.targets.iter().map(ToString::to_string).collect();
+        let on = fold(targets.iter().map(String::as_str));
+        let why = if rule.missing.is_empty() {
+            "its calculation has no result".to_owned()
+        } else {
+            format!("the evidence does not tell {}", rule.missing.join(", "))
+        };
+        page.paragraph(
+            2,
+            PLAIN,
+            &format!("{} {}: {why}, on {}", escape(&rule.rule.0), escape(&rule.name), escape(&on)),
+        );
     }
 }
 

@@ -27,6 +27,7 @@ pub(super) fn human(page: &mut Page, diagnosis: &Diagnosis) {
 fn because(because: &Because) -> String {
     match because {
         Because::Suppressed { reason, owner, expires } => format!("{reason} ({owner}, until {expires})"),
+        Because::DryRun => "its rule is a dry run".to_owned(),
         Because::InBaseline => "in the baseline too, and no worse now".to_owned(),
         Because::Unconfirmed { held, of } => format!("it held in {held} of {of} observations"),
     }
@@ -56,6 +57,7 @@ pub(super) fn json(part: &SetAside) -> SetAsideJson<'_> {
     let finding = &part.finding;
     let (kind, owner, expires) = match &part.because {
         Because::Suppressed { owner, expires, .. } => ("suppressed", Some(owner.as_str()), Some(expires.as_str())),
+        Because::DryRun => ("dry-run", None, None),
         Because::InBaseline => ("in-baseline", None, None),
         Because::Unconfirmed { .. } => ("unconfirmed", None, None),
     };

@@ -122,6 +122,7 @@ pub fn fleet(hosts: usize, sites: usize, text: &str) -> Diagnosis {
             hosts: hosts - 2,
         },
         hotspots,
+        unjudged: Vec::new(),
         targets: all.iter().enumerate().map(|(at, id)| report(at, id, text)).collect(),
         sites: (0..sites).map(|at| site_report(at, observed, text)).collect(),
         waits: (0..3).map(|at| wait(at, observed, text)).collect(),

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::set_aside::{self, SetAsideJson};
 use super::terminal::escape_json;
 use super::words;
-use crate::diagnose::{self, Counts, Diagnosis, RunFacts, Status, TargetReport};
+use crate::diagnose::{self, Counts, Diagnosis, RunFacts, Status, TargetReport, Unjudged};
 use crate::model::Anomaly;
 
 pub(super) use place::{Place, place};
@@ -34,7 +34,9 @@ struct Document<'a> {
     coverage: Coverage,
     /// Ranked, worst first.
     hotspots: Vec<Place<'a>>,
-    /// Findings that do not count: suppressed ones, and those that a baseline knows.
+    /// Rules that the evidence does not suffice to judge: neither a finding nor a clean bill.
+    unjudged: Vec<UnjudgedJson<'a>>,
+    /// Findings that do not count: suppressed ones, those that a baseline knows, and those of dry runs.
     set_aside: Vec<SetAsideJson<'a>>,
     /// Every planned target, odd ones first.
     targets: Vec<Target<'a>>,
@@ -114,6 +116,16 @@ struct Tasks {
 
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+struct UnjudgedJson<'a> {
+    rule: &'a str,
+    name: &'a str,
+    /// The metrics without a value.
+    missing: &'a [String],
+    targets: Vec<String>,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct AnomalyJson<'a> {
     #[serde(flatten)]
     anomaly: &'a Anomaly,
@@ -146,6 +158,7 @@ pub(super) fn render(diagnosis: &Diagnosis) -> String {
         run: self::run(run),
         coverage: self::coverage(coverage),
         hotspots: hotspots.iter().map(place).collect(),
+        unjudged: diagnosis.unjudged.iter().map(unjudged).collect(),
         set_aside: diagnosis.set_aside.iter().map(set_aside::json).collect(),
         targets: targets.iter().map(target).collect(),
         sites: diagnosis.sites.iter().map(site_report).collect(),
@@ -156,6 +169,15 @@ pub(super) fn render(diagnosis: &Diagnosis) -> String {
     let mut text = escape_json(&serde_json::to_string_pretty(&document).unwrap_or_default());
     text.push('\n');
     text
+}
+
+fn unjudged(rule: &Unjudged) -> UnjudgedJson<'_> {
+    UnjudgedJson {
+        rule: &rule.rule.0,
+        name: &rule.name,
+        missing: &rule.missing,
+        targets: rule.targets.iter().map(ToString::to_string).collect(),
+    }
 }
 
 pub(super) fn target(target: &TargetReport) -> Target<'_> {

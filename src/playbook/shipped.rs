@@ -1,0 +1,53 @@
+//! The playbooks that come with the program.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use super::{Playbook, Rule, load};
+
+/// The playbook that is used when none is named.
+pub const DEFAULT: &str = "default";
+
+/// Where a file stands in the repository, and its text.
+type File = (&'static str, &'static str);
+
+macro_rules! files {
+    ($($path:literal),+ $(,)?) => { &[$(($path, include_str!(concat!("../../playbooks/", $path)))),+] };
+}
+
+/// The catalogue: every rule stands in one of these, once.
+const RULES: &[File] =
+    files!["rules/lints.yaml", "rules/polls.yaml", "rules/tasks.yaml", "rules/locks.yaml", "rules/process.yaml"];
+
+/// Playbooks that use the catalogue.
+const PLAYBOOKS: &[File] = files!["default.yaml", "tokio-console.yaml"];
+
+static CATALOGUE: LazyLock<Vec<Rule>> = LazyLock::new(|| RULES.iter().flat_map(|file| read(file, &[]).rules).collect());
+
+static SHIPPED: LazyLock<Vec<Playbook>> =
+    LazyLock::new(|| PLAYBOOKS.iter().map(|file| read(file, &CATALOGUE)).collect());
+
+/// Every rule that comes with the program, by id.
+#[must_use]
+pub fn catalogue() -> &'static [Rule] {
+    &CATALOGUE
+}
+
+/// Every playbook that comes with the program.
+#[must_use]
+pub fn shipped() -> &'static [Playbook] {
+    &SHIPPED
+}
+
+/// The default playbook.
+#[must_use]
+pub fn built_in() -> Playbook {
+    SHIPPED.iter().find(|playbook| playbook.name == DEFAULT).cloned().unwrap_or_default()
+}
+
+/// A test rules out that this panics.
+#[allow(clippy::panic)]
+fn read((path, text): &File, catalogue: &[Rule]) -> Playbook {
+    load(Path::new(path), text, catalogue)
+        .unwrap_or_else(|complaints| panic!("a built-in playbook is wrong: {complaints}"))
+}
