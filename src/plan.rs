@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::inventory::{ConsoleSetting, DEFAULT_PORT, DirectTarget, Inventory, Pattern, PatternError, Transport, Vars};
 use crate::model::{Endpoint, HostName, InvalidName, Route, Service, SshDestination, Target, TargetId};
+use crate::source::Complaints;
 
 /// What a run will do: which targets, how they are reached, and within which bounds.
 #[derive(Clone, Debug)]
@@ -105,6 +106,8 @@ pub struct Selection {
     pub pick: Option<usize>,
     /// Only this part, as index (from 0) and number of parts, by a stable hash of the host's name.
     pub shard: Option<(u32, u32)>,
+    /// Only targets that failed in an earlier run; without patterns and inventory, as they were planned then.
+    pub rerun: Option<Vec<Target>>,
 }
 
 /// Why there is no plan.
@@ -125,6 +128,9 @@ pub enum PlanError {
     /// Without an inventory, a name must be one.
     #[error(transparent)]
     Name(#[from] InvalidName),
+    /// Settings of the selected hosts that cannot be used as they stand.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Unusable(Vec<Complaints>),
     /// All patterns together select no host.
     #[error("no host is left after `--limit`, `--exclude`, `--pick` and `--shard`")]
     NothingLeft,
@@ -140,6 +146,10 @@ pub fn plan(
     budget: Budget,
     ssh: SshSettings,
 ) -> Result<Plan, PlanError> {
+    if let (None, Some(failed), true) = (inventory, &selection.rerun, selection.patterns.is_empty()) {
+        let targets = again(failed, selection)?;
+        return Ok(Plan { targets, budget, ssh });
+    }
     let aliases;
     let inventory = match inventory {
         Some(inventory) => inventory,
@@ -149,22 +159,63 @@ pub fn plan(
         }
     };
     let hosts = select(inventory, selection)?;
-    let mut targets: Vec<_> = hosts.into_iter().flat_map(|host| targets(host, &inventory.vars(host))).collect();
+    let mut targets = targets_of(inventory, hosts)?;
     targets.extend(selection.direct.iter().map(direct));
     targets.sort_by(|a, b| a.id.cmp(&b.id));
     targets.dedup_by(|a, b| a.id == b.id);
+    if let Some(failed) = &selection.rerun {
+        keep_failed(&mut targets, failed);
+        if targets.is_empty() {
+            return Err(PlanError::NothingLeft);
+        }
+    }
     Ok(Plan { targets, budget, ssh })
 }
 
+/// Failed targets as they were planned, narrowed by what does not need an inventory.
+fn again(failed: &[Target], selection: &Selection) -> Result<Vec<Target>, PlanError> {
+    let hosts = Inventory::of_hosts(failed.iter().map(|target| target.id.host.clone()));
+    let all = Selection { patterns: vec![Pattern::parse("all")?], ..selection.clone() };
+    let kept: BTreeSet<_> = select(&hosts, &all)?.into_iter().collect();
+    let mut targets: Vec<_> = failed.iter().filter(|target| kept.contains(&target.id.host)).cloned().collect();
+    targets.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(targets)
+}
+
+/// A replica of a container has an id that is not planned: then its host's targets that were not planned so are kept.
+fn keep_failed(targets: &mut Vec<Target>, failed: &[Target]) {
+    let planned: BTreeSet<_> = targets.iter().map(|target| target.id.clone()).collect();
+    let unplanned = |host: &HostName| failed.iter().any(|gone| gone.id.host == *host && !planned.contains(&gone.id));
+    targets.retain(|target| failed.iter().any(|gone| gone.id == target.id) || unplanned(&target.id.host));
+}
+
+fn targets_of(inventory: &Inventory, hosts: Vec<&HostName>) -> Result<Vec<Target>, PlanError> {
+    let (mut found, mut complaints) = (Vec::new(), Vec::new());
+    for host in hosts {
+        match inventory.vars(host) {
+            Ok(vars) => found.extend(targets(host, &vars)),
+            Err(wrong) => complaints.extend(wrong),
+        }
+    }
+    // What a group sets is wrong once, not once per host.
+    let mut once = Vec::new();
+    complaints.into_iter().for_each(|complaint| {
+        if !once.contains(&complaint) {
+            once.push(complaint)
+        }
+    });
+    if once.is_empty() { Ok(found) } else { Err(PlanError::Unusable(once)) }
+}
+
 fn from_aliases(selection: &Selection) -> Result<Inventory, PlanError> {
-    let mut inventory = Inventory::default();
+    let mut names = Vec::new();
     for pattern in &selection.patterns {
         let plain = pattern.plain_names().filter(|names| !names.contains(&"all"));
         for name in plain.ok_or_else(|| PlanError::NeedsInventory(pattern.to_string()))? {
-            inventory.add_host(name.parse()?);
+            names.push(name.parse()?);
         }
     }
-    Ok(inventory)
+    Ok(Inventory::of_hosts(names))
 }
 
 fn select<'a>(inventory: &'a Inventory, selection: &Selection) -> Result<Vec<&'a HostName>, PlanError> {
@@ -284,9 +335,7 @@ db:
   hosts: {db1: {consoles: {api: 7000, jobs: {console: '10.1.1.1:7001', service: jobs}}, service: db, region: eu}}
 ";
         std::fs::write(file.path(), text).unwrap();
-        let mut inventory = Inventory::default();
-        inventory.add(file.path().to_str().unwrap()).unwrap();
-        inventory
+        Inventory::load(&[file.path().display().to_string()]).unwrap()
     }
 
     #[test]
@@ -340,8 +389,7 @@ db:
         let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
         let text = "all: {hosts: {web1: {console: 'docker:app'}, here: {console: 'docker:app', transport: direct}}}";
         std::fs::write(file.path(), text).unwrap();
-        let mut inventory = Inventory::default();
-        inventory.add(file.path().to_str().unwrap()).unwrap();
+        let inventory = Inventory::load(&[file.path().display().to_string()]).unwrap();
         let all = Selection { patterns: patterns(&["all"]), ..Selection::default() };
         let plan = planned(Some(&inventory), &all).unwrap();
         assert_eq!(ids(&plan), ["here", "web1"]);

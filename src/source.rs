@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 /// Most nodes of one file, aliases expanded: what a bomb of aliases runs into.
-const MAX_NODES: usize = 1_000_000;
+const MAX_NODES: usize = 4_000_000;
 
 /// Deepest nesting of one file.
 const MAX_DEPTH: usize = 64;
@@ -136,6 +136,14 @@ impl<'a> Source<'a> {
     }
 }
 
+impl Complaints {
+    /// Complaints about the text of a file that is not being read any more.
+    #[must_use]
+    pub fn of(path: &Path, text: &str, list: Vec<Complaint>) -> Self {
+        Self { path: path.to_owned(), lines: text.lines().map(str::to_owned).collect(), list }
+    }
+}
+
 impl Node {
     /// A scalar's text.
     #[must_use]
@@ -190,10 +198,18 @@ impl Node {
 
 /// The candidate that is most like `name`, if any is like it at all.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let likeness =
-        |candidate: &str| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase());
-    let ranked = candidates.into_iter().map(|candidate| (likeness(candidate), candidate));
-    ranked.filter(|(likeness, _)| *likeness > 0.6).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate)
+    most_alike(name, candidates, 1).pop()
+}
+
+/// At most `most` candidates that are like `name`, the most alike first.
+pub fn most_alike<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>, most: usize) -> Vec<&'a str> {
+    let name = name.to_lowercase();
+    let likeness = |candidate: &str| strsim::normalized_damerau_levenshtein(&name, &candidate.to_lowercase());
+    let mut ranked: Vec<_> = candidates.into_iter().map(|candidate| (likeness(candidate), candidate)).collect();
+    ranked.retain(|(likeness, _)| *likeness > 0.6);
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    ranked.dedup_by(|a, b| a.1 == b.1);
+    ranked.into_iter().take(most).map(|(_, candidate)| candidate).collect()
 }
 
 /// A text from a file, safe and short enough to show.
@@ -214,13 +230,14 @@ impl fmt::Display for Complaints {
                 writeln!(f)?;
             }
             match complaint.place {
+                // What a program printed has no lines that a person could look at.
+                Some(Place { line: 0, .. }) | None => writeln!(f, "{path}: {}", complaint.what)?,
                 Some(Place { line, column, width }) => {
                     writeln!(f, "{path}:{line}:{column}: {}", complaint.what)?;
                     if let Some(text) = self.lines.get(line.saturating_sub(1)) {
                         write!(f, "{}", excerpt(text, line, column, width))?;
                     }
                 }
-                None => writeln!(f, "{path}: {}", complaint.what)?,
             }
             if let Some(instead) = &complaint.instead {
                 writeln!(f, "  = {instead}")?;

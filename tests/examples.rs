@@ -12,8 +12,7 @@ use fleetdiag::plan::{Budget, Selection, SshSettings, plan};
 
 #[test]
 fn the_example_inventory_says_what_its_comments_say() {
-    let mut inventory = Inventory::default();
-    inventory.add("inventory/example.yaml").unwrap();
+    let inventory = Inventory::load(&["inventory/example.yaml".to_owned()]).unwrap();
     let selection = Selection { patterns: vec![Pattern::parse("all").unwrap()], ..Selection::default() };
     let plan = plan(Some(&inventory), &selection, Budget::default(), SshSettings::default()).unwrap();
     let shown = |target: &fleetdiag::model::Target| {

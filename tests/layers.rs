@@ -12,7 +12,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("source", &[]),
     ("inventory", &["model", "source"]),
     ("playbook", &["model", "source"]),
-    ("plan", &["model", "inventory"]),
+    ("plan", &["model", "source", "inventory"]),
     ("decode", &["model"]),
     ("capture", &["model"]),
     ("collect", &["model", "plan", "decode", "capture"]),

@@ -61,6 +61,8 @@ pub enum Command {
     Analyze(AnalyzeArgs),
     /// Make one capture of several, or one that can be shared
     Merge(MergeArgs),
+    /// Show what an inventory says: hosts, groups, targets, and where each setting comes from
+    Inventory(InventoryArgs),
     /// Try it now: a small fleet of faulty programs on this machine, no server needed
     Demo(DemoArgs),
     /// Print a completion script for a shell
@@ -120,6 +122,26 @@ pub struct MergeArgs {
     pub redact: bool,
 }
 
+/// `inventory`.
+#[derive(Debug, Args)]
+pub struct InventoryArgs {
+    /// Which hosts; all when none are named.
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// Show groups as a tree
+    #[arg(long, conflicts_with = "json", help_heading = "Output")]
+    pub graph: bool,
+    /// Print JSON in the shape of `ansible-inventory --list`, with the resolved targets under `_meta`
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+    /// Print an inventory of every alias of your ssh configuration
+    #[arg(long, conflicts_with_all = ["json", "graph", "inventory", "patterns"], help_heading = "Output")]
+    pub from_ssh_config: bool,
+    /// Use this ssh configuration instead of your own (`ssh -F`)
+    #[arg(long, value_name = "PATH", help_heading = "Output")]
+    pub ssh_config: Option<PathBuf>,
+}
+
 /// `demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
@@ -152,7 +174,8 @@ pub struct SelectArgs {
     /// console of this machine: `http://localhost:6669`, `unix:/run/app.sock`, `docker:NAME`
     #[arg(value_name = "PATTERN")]
     pub patterns: Vec<String>,
-    /// Inventory: a YAML file, or a list such as `a,b,`; repeatable. Without one, names are ssh aliases
+    /// Inventory as for Ansible: a YAML, INI or JSON file, a program, a directory, or a list such as `a,b,`; repeatable.
+    /// Without one, names are ssh aliases
     #[arg(short, long, value_name = "PATH")]
     pub inventory: Vec<String>,
     /// Only those of the selected hosts that match as well; `@FILE` reads patterns from a file
@@ -164,9 +187,13 @@ pub struct SelectArgs {
     /// Only N of the selected hosts, spread evenly over them
     #[arg(long, value_name = "N")]
     pub pick: Option<usize>,
-    /// Only the I-th of N shards, by a stable hash of the host name; counted from 1
+    /// Only the I-th of N shards, by a stable hash of the host name, counted from 1; `auto` or `auto/N` takes I (and N)
+    /// from the job-index variables of Kubernetes, GitLab, Buildkite, `CircleCI`, Slurm or AWS Batch
     #[arg(long, value_name = "I/N")]
     pub shard: Option<String>,
+    /// Only the targets that failed in the newest capture of the store, or in CAPTURE
+    #[arg(long, value_name = "failed[=CAPTURE]")]
+    pub rerun: Option<String>,
 }
 
 /// How hosts are observed.

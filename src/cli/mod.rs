@@ -5,8 +5,8 @@ mod check;
 mod progress;
 
 pub use args::{
-    AnalyzeArgs, Cli, CollectArgs, ColorChoice, Command, CompletionsArgs, DemoArgs, JudgeArgs, MergeArgs, OutputSpec,
-    ReportArgs, SelectArgs, SnapshotArgs,
+    AnalyzeArgs, Cli, CollectArgs, ColorChoice, Command, CompletionsArgs, DemoArgs, InventoryArgs, JudgeArgs,
+    MergeArgs, OutputSpec, ReportArgs, SelectArgs, SnapshotArgs,
 };
 pub use check::{AcceptArgs, CheckArgs};
 pub use progress::Display;

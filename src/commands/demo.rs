@@ -26,8 +26,7 @@ pub(super) fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, CommandError> 
     }
     let mut file = tempfile::Builder::new().suffix(".yaml").tempfile().context("cannot write the inventory")?;
     file.write_all(fleet.inventory().as_bytes())?;
-    let mut inventory = Inventory::default();
-    inventory.add(&file.path().to_string_lossy())?;
+    let inventory = Inventory::load(&[file.path().to_string_lossy().into_owned()])?;
     let all = Selection { patterns: vec![Pattern::parse("all")?], ..Selection::default() };
     let plan = plan(Some(&inventory), &all, budget(&args.collect), SshSettings::default())?;
     let live = Live::open(&args.report)?;

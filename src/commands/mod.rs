@@ -6,11 +6,14 @@ mod check;
 mod completions;
 mod demo;
 mod emit;
+mod inventory;
 mod judge;
 mod live;
 mod merge;
 mod observe;
 mod planning;
+mod rerun;
+mod shard;
 mod snapshot;
 mod store;
 
@@ -49,6 +52,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Check(args) => check::run(args, cli),
         Command::Analyze(args) => analyze::run(args, cli),
         Command::Merge(args) => merge::run(args),
+        Command::Inventory(args) => inventory::run(args, cli),
         Command::Demo(args) => demo::run(args, cli),
         Command::DemoProgram { name } => demo::program(name),
         Command::Completions(args) => completions::shell(args),

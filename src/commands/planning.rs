@@ -3,6 +3,8 @@
 use anyhow::{Context, bail};
 
 use super::CommandError;
+use super::emit::note;
+use super::{rerun, shard};
 use crate::cli::{CollectArgs, JudgeArgs, SelectArgs};
 use crate::diagnose::Gate;
 use crate::inventory::{DirectTarget, Inventory, Pattern};
@@ -13,20 +15,36 @@ pub(super) fn plan(select: &SelectArgs, collect: &CollectArgs) -> Result<Plan, C
 }
 
 fn resolve(select: &SelectArgs, collect: &CollectArgs) -> anyhow::Result<Plan> {
-    let mut inventory = None;
-    for argument in &select.inventory {
-        inventory.get_or_insert_with(Inventory::default).add(argument)?;
+    let inventory = inventory(select)?;
+    let selection = selection(select, inventory.as_ref())?;
+    Ok(plan::plan(inventory.as_ref(), &selection, budget(collect), ssh(collect)?)?)
+}
+
+/// The inventories that were named, with what is worth knowing about them on stderr.
+pub(super) fn inventory(select: &SelectArgs) -> anyhow::Result<Option<Inventory>> {
+    if select.inventory.is_empty() {
+        return Ok(None);
     }
-    let (direct, named) = direct_targets(&select.patterns, inventory.as_ref())?;
-    let selection = Selection {
+    let inventory = Inventory::load(&select.inventory)?;
+    inventory.notes().iter().for_each(|text| note(text));
+    Ok(Some(inventory))
+}
+
+pub(super) fn selection(select: &SelectArgs, inventory: Option<&Inventory>) -> anyhow::Result<Selection> {
+    let (direct, mut named) = direct_targets(&select.patterns, inventory)?;
+    let rerun = select.rerun.as_deref().map(rerun::failed).transpose()?;
+    if named.is_empty() && direct.is_empty() && rerun.is_some() && inventory.is_some() {
+        named.push("all".to_owned());
+    }
+    Ok(Selection {
         patterns: patterns(&named)?,
         direct,
         limit: patterns(&from_files(&select.limit)?)?,
-        exclude: patterns(&select.exclude)?,
+        exclude: patterns(&from_files(&select.exclude)?)?,
         pick: select.pick,
-        shard: select.shard.as_deref().map(shard).transpose()?,
-    };
-    Ok(plan::plan(inventory.as_ref(), &selection, budget(collect), ssh(collect)?)?)
+        shard: select.shard.as_deref().map(|text| shard::parse(text, &|name| std::env::var(name).ok())).transpose()?,
+        rerun,
+    })
 }
 
 /// Takes apart what names a console itself (`http://…`, `unix:…`, `docker:…`) and what is a pattern.
@@ -61,22 +79,13 @@ fn from_files(limits: &[String]) -> anyhow::Result<Vec<String>> {
             None => patterns.push(limit.clone()),
             Some(path) => {
                 let text =
-                    std::fs::read_to_string(path).with_context(|| format!("cannot read `{path}` of `--limit`"))?;
+                    std::fs::read_to_string(path).with_context(|| format!("cannot read the patterns in `{path}`"))?;
                 let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
                 patterns.push(lines.collect::<Vec<_>>().join(","));
             }
         }
     }
     Ok(patterns)
-}
-
-fn shard(text: &str) -> anyhow::Result<(u32, u32)> {
-    let parts =
-        text.split_once('/').and_then(|(index, of)| Some((index.parse::<u32>().ok()?, of.parse::<u32>().ok()?)));
-    match parts {
-        Some((index, of)) if (1..=of).contains(&index) => Ok((index - 1, of)),
-        _ => bail!("`--shard {}` is none; the first of four is `1/4`", text.escape_debug()),
-    }
 }
 
 pub(super) fn budget(args: &CollectArgs) -> Budget {

@@ -1,36 +1,71 @@
-//! Files become hosts, groups and what is set for them. Ansible's shape and words; our settings are variables beside theirs.
+//! Files become hosts, groups and what is set for them. Ansible's shapes, words and precedence; our settings are
+//! variables beside theirs.
+//!
+//! ```text
+//! YAML, INI, programs (--list), directories, a,b,  ─▶ load ─▶ hosts and groups ─▶ index ─▶ patterns
+//! group_vars/, host_vars/ beside them ─────────────────────────────────────────┴▶ variables ─▶ settings
+//! ```
 
+mod check;
 mod console;
+mod dynamic;
 mod expand;
+mod files;
+mod index;
+mod ini;
+mod literal;
+mod load;
 mod pattern;
+mod ssh_config;
+mod typed;
+mod variables;
 mod vars;
 mod yaml;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 
-use crate::model::{GroupName, HostName, InvalidName};
+use crate::model::{GroupName, HostName};
 use crate::source::Complaints;
+
+use files::FileVars;
+use index::Index;
+use variables::VarMap;
 
 pub(crate) use console::DEFAULT_PORT;
 pub use console::{ConsoleSetting, DirectTarget, DirectTargetError, NamedConsole};
 pub use pattern::{Pattern, PatternError};
+pub use ssh_config::aliases_of_ssh_config;
+pub use variables::{Resolved, Variable};
 pub use vars::{Transport, Vars};
 
 /// Hosts and groups of all inventories together.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub struct Inventory {
-    hosts: BTreeMap<HostName, Vars>,
+    /// In the order in which the files name them.
+    hosts: Vec<Host>,
+    by_name: HashMap<HostName, usize>,
     groups: BTreeMap<GroupName, Group>,
-    /// Hosts in the order in which the files name them.
-    order: Vec<HostName>,
+    /// `group_vars/` and `host_vars/`, one per inventory that has a place, in their order.
+    files: Vec<FileVars>,
+    index: Index,
+    notes: Vec<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Debug)]
+struct Host {
+    name: HostName,
+    vars: VarMap,
+}
+
+#[derive(Debug, Default)]
 struct Group {
-    hosts: BTreeSet<HostName>,
-    children: BTreeSet<GroupName>,
-    vars: Vars,
+    /// Places in [`Inventory::hosts`], without duplicates.
+    hosts: Vec<usize>,
+    children: Vec<GroupName>,
+    vars: VarMap,
+    /// `ansible_group_priority`: among groups of one depth the higher counts.
+    priority: i64,
 }
 
 /// Why an inventory cannot be used.
@@ -44,15 +79,23 @@ pub enum InventoryError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// Something that this version does not read.
-    #[error("`{}` is {what}; this version reads YAML files (`*.yaml`, `*.yml`) and lists such as `web-1,web-2,`", path.display())]
+    /// Something that only Ansible reads.
+    #[error("`{}` is {what}; let Ansible read it: `ansible-inventory -i {} --list > hosts.json`, then `-i hosts.json`", path.display(), path.display())]
     Unsupported {
         /// The path.
         path: PathBuf,
         /// What it is.
         what: &'static str,
     },
-    /// Mistakes in the file.
+    /// A program that did not give an inventory.
+    #[error("the inventory program `{}` {why}", path.display())]
+    Program {
+        /// The program.
+        path: PathBuf,
+        /// What went wrong.
+        why: String,
+    },
+    /// Mistakes in a file.
     #[error("{0}")]
     Mistakes(#[from] Complaints),
     /// A host list with a name that is none.
@@ -61,109 +104,102 @@ pub enum InventoryError {
         /// The list.
         list: String,
         /// What is wrong.
-        why: InvalidName,
+        why: String,
     },
 }
 
-impl Inventory {
-    /// Adds the inventory `argument`: a YAML file, or a list of hosts with a comma in it, as for Ansible's `-i`.
-    ///
-    /// # Errors
-    /// When it cannot be read, with every mistake that is in it.
-    pub fn add(&mut self, argument: &str) -> Result<(), InventoryError> {
-        if argument.contains(',') {
-            return self.add_list(argument);
-        }
-        let path = Path::new(argument);
-        let unreadable = |source| InventoryError::Unreadable { path: path.to_owned(), source };
-        let unsupported = |what| Err(InventoryError::Unsupported { path: path.to_owned(), what });
-        if path.metadata().map_err(unreadable)?.is_dir() {
-            return unsupported("a directory");
-        }
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
-        let is_yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-        if !is_yaml && text.starts_with("#!") {
-            return unsupported("a program");
-        }
-        if !is_yaml && text.trim_start().starts_with('[') {
-            return unsupported("an INI inventory");
-        }
-        Ok(yaml::read(self, path, &text)?)
-    }
+/// Everything that is wrong with the inventories, at once.
+#[derive(Debug)]
+pub struct InventoryErrors(Vec<InventoryError>);
 
-    fn add_list(&mut self, list: &str) -> Result<(), InventoryError> {
-        for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            let host = name.parse().map_err(|why| InventoryError::BadList { list: list.to_owned(), why })?;
-            self.add_host(host);
+impl std::fmt::Display for InventoryErrors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{error}")?;
         }
         Ok(())
     }
+}
 
-    /// Adds a host with nothing set.
-    pub fn add_host(&mut self, host: HostName) {
-        self.host(host);
+impl std::error::Error for InventoryErrors {}
+
+impl Inventory {
+    /// Reads inventories as Ansible's `-i` does: YAML, INI and `--list` JSON files, programs, directories of these, and
+    /// lists of hosts with a comma in them. Later ones count more. Programs are run.
+    ///
+    /// # Errors
+    /// Every mistake in all of them.
+    pub fn load(arguments: &[String]) -> Result<Self, InventoryErrors> {
+        load::load(arguments)
     }
 
-    /// The variables of `host`, which is added when it is new.
-    fn host(&mut self, host: HostName) -> &mut Vars {
-        self.hosts.entry(host).or_insert_with_key(|host| {
-            self.order.push(host.clone());
-            Vars::default()
-        })
+    /// Hosts with nothing set, in no group.
+    #[must_use]
+    pub fn of_hosts(names: impl IntoIterator<Item = HostName>) -> Self {
+        let mut inventory = Self::default();
+        for name in names {
+            inventory.host(name);
+        }
+        inventory.index = Index::of(&inventory);
+        inventory
+    }
+
+    /// The place of a host, which is added when it is new.
+    fn host(&mut self, name: HostName) -> usize {
+        let next = self.hosts.len();
+        let at = *self.by_name.entry(name.clone()).or_insert(next);
+        if at == next {
+            self.hosts.push(Host { name, vars: VarMap::new() });
+        }
+        at
+    }
+
+    fn place(&self, name: &HostName) -> Option<usize> {
+        self.by_name.get(name).copied()
     }
 
     /// Every host, in the order of the files.
     pub fn hosts(&self) -> impl Iterator<Item = &HostName> {
-        self.order.iter()
+        self.hosts.iter().map(|host| &host.name)
     }
 
-    /// Names of all groups.
+    /// Names of all groups; `all` and `ungrouped` only where a file speaks of them.
     pub fn groups(&self) -> impl Iterator<Item = &GroupName> {
         self.groups.keys()
     }
 
-    /// The hosts of a group and of its children, or nothing when there is no such group.
+    /// The groups directly below `group`, by name. Below `all` are those that are below no other.
     #[must_use]
-    pub fn members(&self, group: &str) -> Option<BTreeSet<&HostName>> {
-        let name: GroupName = group.parse().ok()?;
-        if name.as_str() == "all" {
-            return Some(self.hosts.keys().collect());
-        }
-        self.groups.get(&name)?;
-        let mut members = BTreeSet::new();
-        let mut seen = BTreeSet::new();
-        let mut waiting = vec![&name];
-        while let Some(name) = waiting.pop() {
-            if let Some(group) = self.groups.get(name).filter(|_| seen.insert(name.clone())) {
-                members.extend(&group.hosts);
-                waiting.extend(&group.children);
-            }
-        }
-        Some(members)
+    pub fn children(&self, group: &str) -> Vec<&str> {
+        self.index.children(self, group)
     }
 
-    /// What is set for `host`: by `all`, then by its groups, parents before children and by name, then by itself.
+    /// The hosts that are in `group` itself, in the order of the files. All are in one: those of no other in `ungrouped`.
     #[must_use]
-    pub fn vars(&self, host: &HostName) -> Vars {
-        let mut vars = Vars::default();
-        let mut groups: Vec<_> = self.groups.iter().filter(|(name, _)| self.contains(name, host)).collect();
-        groups.sort_by_key(|(name, _)| (name.as_str() != "all", self.depth(name), *name));
-        for (_, group) in groups {
-            vars.overlay(&group.vars);
-        }
-        if let Some(own) = self.hosts.get(host) {
-            vars.overlay(own);
-        }
-        vars
+    pub fn own_hosts(&self, group: &str) -> Vec<&HostName> {
+        let places = self.index.own_hosts(self, group);
+        places.into_iter().filter_map(|at| self.hosts.get(at)).map(|host| &host.name).collect()
     }
 
-    fn contains(&self, group: &GroupName, host: &HostName) -> bool {
-        self.members(group.as_str()).is_some_and(|members| members.contains(host))
+    /// The hosts of a group and of its children in the order of the files, or nothing when there is no such group.
+    #[must_use]
+    pub fn members(&self, group: &str) -> Option<Vec<&HostName>> {
+        let places = self.index.members(group)?;
+        Some(places.iter().filter_map(|&at| self.hosts.get(at)).map(|host| &host.name).collect())
     }
 
-    /// How far a group is below `all`: the longest way down, as in Ansible. Cycles were refused when they were read.
-    fn depth(&self, group: &GroupName) -> usize {
-        let parents = self.groups.iter().filter(|(_, parent)| parent.children.contains(group));
-        parents.map(|(name, _)| self.depth(name) + 1).max().unwrap_or(1)
+    /// The host of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&HostName> {
+        self.by_name.get(name).and_then(|&at| self.hosts.get(at)).map(|host| &host.name)
+    }
+
+    /// What a person should know about the inventories that is no mistake: what was skipped, what programs said.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 }

@@ -8,7 +8,7 @@ use regex::Regex;
 use super::Inventory;
 use super::expand::expand;
 use crate::model::HostName;
-use crate::source::{nearest, shown};
+use crate::source::{most_alike, shown};
 
 /// A pattern, as typed.
 #[derive(Clone, Debug)]
@@ -63,13 +63,21 @@ pub enum PatternError {
         why: String,
     },
     /// No host or group of the inventory.
-    #[error("no host or group `{name}` in the inventory{}", hint.as_ref().map(|hint| format!("; did you mean `{hint}`?")).unwrap_or_default())]
+    #[error("no host or group `{name}` in the inventory{}", did_you_mean(near))]
     Unknown {
         /// The name, safe to show.
         name: String,
-        /// The nearest name that exists.
-        hint: Option<String>,
+        /// The nearest names that exist, the most alike first.
+        near: Vec<String>,
     },
+}
+
+fn did_you_mean(near: &[String]) -> String {
+    match near {
+        [] => String::new(),
+        [one] => format!("; did you mean `{one}`?"),
+        several => format!("; did you mean one of `{}`?", several.join("`, `")),
+    }
 }
 
 impl Pattern {
@@ -173,34 +181,45 @@ impl Term {
     fn select<'a>(&self, inventory: &'a Inventory) -> Result<Vec<&'a HostName>, PatternError> {
         let mut found = BTreeSet::new();
         let mut known = false;
-        let groups = inventory.groups().map(|group| group.as_str()).chain(["all"]);
-        for group in groups.filter(|group| self.names.match_name(group)) {
-            known = true;
-            found.extend(inventory.members(group).into_iter().flatten());
+        match &self.names {
+            Names::Exact(names) => {
+                for name in names {
+                    let members = inventory.members(name);
+                    known |= members.is_some();
+                    found.extend(members.into_iter().flatten());
+                    found.extend(inventory.get(name));
+                }
+            }
+            Names::Matching(regex) => {
+                let groups = inventory.groups().map(|group| group.as_str()).chain(["all", "ungrouped"]);
+                for group in groups.filter(|group| regex.is_match(group)) {
+                    known = true;
+                    found.extend(inventory.members(group).into_iter().flatten());
+                }
+                found.extend(inventory.hosts().filter(|host| regex.is_match(host.as_str())));
+            }
         }
-        found.extend(inventory.hosts().filter(|host| self.names.match_name(host.as_str())));
         if found.is_empty() && !known && self.subscript.is_some() {
             // `web[1:6]` without a group `web` is a range of names.
             let names = names(&self.text).map_err(|why| PatternError::Malformed { pattern: shown(&self.text), why })?;
             return Self { names, subscript: None, ..self.clone() }.select(inventory);
         }
         if found.is_empty() && !known {
-            let names =
-                inventory.groups().map(|group| group.as_str()).chain(inventory.hosts().map(|host| host.as_str()));
-            let hint = nearest(&self.text, names).map(str::to_owned);
-            return Err(PatternError::Unknown { name: shown(&self.text), hint });
+            return Err(self.unknown(inventory));
         }
-        let ordered: Vec<_> = inventory.hosts().filter(|host| found.contains(host)).collect();
-        Ok(self.subscript.map_or(ordered.clone(), |subscript| subscript.cut(&ordered)))
+        match self.subscript {
+            None => Ok(found.into_iter().collect()),
+            Some(subscript) => {
+                let ordered: Vec<_> = inventory.hosts().filter(|host| found.contains(host)).collect();
+                Ok(subscript.cut(&ordered))
+            }
+        }
     }
-}
 
-impl Names {
-    fn match_name(&self, name: &str) -> bool {
-        match self {
-            Self::Exact(names) => names.iter().any(|exact| exact == name),
-            Self::Matching(regex) => regex.is_match(name),
-        }
+    fn unknown(&self, inventory: &Inventory) -> PatternError {
+        let names = inventory.groups().map(|group| group.as_str()).chain(inventory.hosts().map(|host| host.as_str()));
+        let near = most_alike(&self.text, names, 3).into_iter().map(str::to_owned).collect();
+        PatternError::Unknown { name: shown(&self.text), near }
     }
 }
 
@@ -229,17 +248,35 @@ fn subscript(name: &str) -> (&str, Option<Subscript>) {
     parsed.map_or((name, None), |(base, subscript)| (base, Some(subscript)))
 }
 
+/// A shell's wildcards as a regular expression: `*`, `?`, `[abc]`, `[!abc]`.
+pub(super) fn glob(text: &str) -> String {
+    let mut expression = String::from("^");
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let set = rest.strip_prefix('[').and_then(|inner| inner.split_once(']')).filter(|(set, _)| !set.is_empty());
+        match (c, set) {
+            ('*', _) => expression.push_str(".*"),
+            ('?', _) => expression.push('.'),
+            ('[', Some((set, after))) => {
+                let (not, set) = set.strip_prefix('!').map_or(("", set), |set| ("^", set));
+                let escaped: String = set
+                    .chars()
+                    .map(|c| if c == '-' { "-".to_owned() } else { regex::escape(&c.to_string()) })
+                    .collect();
+                expression.extend(["[", not, &escaped, "]"]);
+                rest = after;
+                continue;
+            }
+            (c, _) => expression.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
+        }
+        rest = &rest[c.len_utf8()..];
+    }
+    expression + "$"
+}
+
 fn names(name: &str) -> Result<Names, String> {
     if name.contains(['*', '?']) {
-        let mut expression = String::from("^");
-        for c in name.chars() {
-            match c {
-                '*' => expression.push_str(".*"),
-                '?' => expression.push('.'),
-                c => expression.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
-            }
-        }
-        let regex = Regex::new(&format!("{expression}$")).map_err(|error| error.to_string())?;
+        let regex = Regex::new(&glob(name)).map_err(|error| error.to_string())?;
         return Ok(Names::Matching(regex));
     }
     let names = expand(name)?;
@@ -254,14 +291,14 @@ mod tests {
     use super::{Inventory, Pattern, PatternError};
 
     fn fleet() -> Inventory {
-        let mut fleet = Inventory::default();
         let text = "
 web: {hosts: {'web[01:05]': }}
 db: {hosts: {db-a: , db-b: }}
 east: {hosts: {web01: , db-a: }}
 ";
-        super::super::yaml::read(&mut fleet, std::path::Path::new("x.yaml"), text).unwrap();
-        fleet
+        let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Inventory::load(&[file.path().display().to_string()]).unwrap()
     }
 
     fn select(pattern: &str) -> Result<Vec<String>, PatternError> {
@@ -281,6 +318,8 @@ east: {hosts: {web01: , db-a: }}
         assert_eq!(select("all:!web*").unwrap(), ["db-a", "db-b"]);
         assert_eq!(select("*").unwrap().len(), 7);
         assert_eq!(select("web0?").unwrap().len(), 5);
+        assert_eq!(select("w*[1-2]").unwrap(), ["web01", "web02"]);
+        assert_eq!(select("w*0[!1-4]").unwrap(), ["web05"]);
         assert_eq!(select("~(web|db)").unwrap().len(), 7);
         assert_eq!(select("~db-[ab]").unwrap(), ["db-a", "db-b"]);
         assert_eq!(select("web[0]").unwrap(), ["web01"]);
@@ -293,11 +332,15 @@ east: {hosts: {web01: , db-a: }}
 
     #[test]
     fn what_selects_nothing_says_why() {
-        let unknown =
-            |name: &str, hint: Option<&str>| PatternError::Unknown { name: name.into(), hint: hint.map(str::to_owned) };
-        assert_eq!(select("dbb"), Err(unknown("dbb", Some("db-b"))));
-        assert_eq!(select("web:!wbe01"), Err(unknown("wbe01", Some("web01"))));
-        assert_eq!(select("zzz"), Err(unknown("zzz", None)));
+        let unknown = |name: &str, near: &[&str]| PatternError::Unknown {
+            name: name.into(),
+            near: near.iter().map(|near| (*near).to_owned()).collect(),
+        };
+        assert_eq!(select("dbb"), Err(unknown("dbb", &["db-b", "db"])));
+        assert_eq!(select("web:!wbe01"), Err(unknown("wbe01", &["web01"])));
+        assert_eq!(select("zzz"), Err(unknown("zzz", &[])));
+        let said = select("dbb").unwrap_err().to_string();
+        assert_eq!(said, "no host or group `dbb` in the inventory; did you mean one of `db-b`, `db`?");
         for malformed in ["", ",", "!", "~(", "-oProxyCommand=x", "a b", "$(x)", "a;b"] {
             assert!(matches!(select(malformed), Err(PatternError::Malformed { .. })), "{malformed}");
         }

@@ -3,9 +3,37 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::Resolved;
+use super::check::unknown;
 use super::console::{ConsoleSetting, NamedConsole, console, consoles};
 use crate::model::HostName;
-use crate::source::{Node, Source, nearest, shown};
+use crate::source::{Complaints, Node, Source, Value, nearest, shown};
+
+/// Every variable with a meaning for us; of two with the same meaning the later counts, as in Ansible.
+const SETTINGS: &[&str] = &[
+    "console",
+    "consoles",
+    "service",
+    "ansible_connection",
+    "transport",
+    "ansible_host",
+    "ansible_ssh_host",
+    "ansible_port",
+    "ansible_ssh_port",
+    "ansible_user",
+    "ansible_ssh_user",
+    "ansible_private_key_file",
+    "ansible_ssh_private_key_file",
+    "ansible_ssh_common_args",
+    "ansible_ssh_extra_args",
+];
+
+/// Most attributes of one host, and the longest of them in bytes: they go into every report.
+const MAX_ATTRIBUTES: usize = 64;
+const MAX_ATTRIBUTE_BYTES: usize = 256;
+
+/// Deepest nesting that becomes attributes of its own; what lies below is one, as JSON.
+const MAX_ATTRIBUTE_DEPTH: usize = 3;
 
 /// How a host is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,67 +67,109 @@ pub struct Vars {
     pub common_args: Option<Vec<String>>,
     /// `ansible_ssh_extra_args`, in words.
     pub extra_args: Option<Vec<String>>,
-    /// Everything else that is a single value, as text.
+    /// Everything else, as text: what is nested has a name of its path with dots.
     pub attributes: BTreeMap<String, String>,
+    /// How many of those were left out, because there are too many or they are too long.
+    pub left_out: usize,
 }
 
 impl Vars {
-    /// Lays `over` on top: what it sets counts.
-    pub fn overlay(&mut self, over: &Self) {
-        fn set<T: Clone>(mine: &mut Option<T>, theirs: &Option<T>) {
-            if theirs.is_some() {
-                mine.clone_from(theirs);
+    /// The settings and attributes among what is set for a host.
+    pub(super) fn of(resolved: &Resolved) -> Result<Self, Vec<Complaints>> {
+        let mut vars = Self::default();
+        let mut complaints = Vec::new();
+        for &name in SETTINGS {
+            if let Some((_, variable)) = resolved.get(name) {
+                let mut source = Source::new(&variable.origin.path, &variable.origin.text);
+                vars.set(&mut source, name, &variable.value);
+                complaints.extend(source.finish(()).err());
             }
         }
-        // One console and several are the same setting in two shapes.
-        if over.console.is_some() || over.consoles.is_some() {
-            self.console.clone_from(&over.console);
-            self.consoles.clone_from(&over.consoles);
+        // One console and several are the same setting in two shapes: what was set nearer to the host counts.
+        if let (Some((one, _)), Some((several, _))) = (resolved.get("console"), resolved.get("consoles")) {
+            if one > several {
+                vars.consoles = None;
+            } else {
+                vars.console = None;
+            }
         }
-        set(&mut self.service, &over.service);
-        set(&mut self.transport, &over.transport);
-        set(&mut self.ansible_host, &over.ansible_host);
-        set(&mut self.ansible_port, &over.ansible_port);
-        set(&mut self.ansible_user, &over.ansible_user);
-        set(&mut self.private_key_file, &over.private_key_file);
-        set(&mut self.common_args, &over.common_args);
-        set(&mut self.extra_args, &over.extra_args);
-        self.attributes.extend(over.attributes.clone());
+        for (name, variable) in resolved.variables().filter(|(name, _)| is_attribute(name)) {
+            vars.attribute(name.to_owned(), &variable.value, 0);
+        }
+        if complaints.is_empty() { Ok(vars) } else { Err(complaints) }
     }
 
-    /// Reads one variable.
-    pub(super) fn set(&mut self, source: &mut Source<'_>, key: &Node, value: &Node) {
-        let Some(name) = key.text() else { return };
+    /// Reads one variable; others than settings mean nothing here.
+    pub(super) fn set(&mut self, source: &mut Source<'_>, name: &str, value: &Node) {
         match name {
             "console" => self.console = console(source, value),
             "consoles" => self.consoles = consoles(source, value),
             "service" => self.service = text(source, value),
             "transport" => self.transport = transport(source, value),
-            "ansible_host" => self.ansible_host = named(source, value),
+            _ if is_unset(value) => {}
+            "ansible_connection" if value.text() == Some("local") => self.transport = Some(Transport::Direct),
+            "ansible_host" | "ansible_ssh_host" => self.ansible_host = named(source, value),
             "ansible_port" | "ansible_ssh_port" => self.ansible_port = port(source, value),
             "ansible_user" | "ansible_ssh_user" => self.ansible_user = named(source, value),
-            "ansible_ssh_private_key_file" => self.private_key_file = text(source, value).map(PathBuf::from),
+            "ansible_private_key_file" | "ansible_ssh_private_key_file" => {
+                self.private_key_file = text(source, value).map(PathBuf::from);
+            }
             "ansible_ssh_common_args" => self.common_args = words(source, value),
             "ansible_ssh_extra_args" => self.extra_args = words(source, value),
-            "ansible_connection" if value.text() == Some("local") => self.transport = Some(Transport::Direct),
-            other => {
-                if let (Some(text), false) = (value.text(), other.starts_with("ansible_")) {
-                    self.attributes.insert(other.to_owned(), text.to_owned());
-                }
-            }
+            _ => {}
         }
     }
+
+    fn attribute(&mut self, name: String, value: &Node, depth: usize) {
+        let text = match &value.value {
+            // A template is not its value, and nothing is no value.
+            _ if value.is_null() || unknown(value).is_some() && value.mapping().is_none() => return,
+            Value::Scalar { text, .. } => text.clone(),
+            Value::Mapping(entries) if depth < MAX_ATTRIBUTE_DEPTH => {
+                for (key, value) in entries {
+                    let key = key.text().unwrap_or_default();
+                    if !is_secret(key) {
+                        self.attribute(format!("{name}.{key}"), value, depth + 1);
+                    }
+                }
+                return;
+            }
+            _ => super::typed::json(value).to_string(),
+        };
+        if self.attributes.len() < MAX_ATTRIBUTES && name.len() + text.len() <= MAX_ATTRIBUTE_BYTES {
+            self.attributes.insert(name, text);
+        } else {
+            self.left_out += 1;
+        }
+    }
+}
+
+/// Whether a variable is told about the host in captures and reports.
+fn is_attribute(name: &str) -> bool {
+    !name.starts_with("ansible_") && !SETTINGS.contains(&name) && !is_secret(name)
+}
+
+/// Captures are shared: what sounds like a secret stays out of them.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["pass", "secret", "token", "key", "cred", "vault", "private", "cert"].iter().any(|word| name.contains(word))
+}
+
+/// Ansible's own settings may be left empty.
+fn is_unset(value: &Node) -> bool {
+    value.is_null() || value.text() == Some("")
 }
 
 pub(super) fn text(source: &mut Source<'_>, value: &Node) -> Option<String> {
     let text = value.text().filter(|text| !text.is_empty());
     match text {
         None => source.complain(value.place, format!("this must be text, and is {}", value.kind())),
-        Some(text) if text.contains("{{") => {
-            source.complain_with(value.place, "templates are not evaluated here", "write the value itself");
-            return None;
+        Some(_) => {
+            if let Some(why) = unknown(value) {
+                source.complain_with(value.place, why, "write the value itself, here or nearer to the host");
+                return None;
+            }
         }
-        Some(_) => {}
     }
     text.map(str::to_owned)
 }
