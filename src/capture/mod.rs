@@ -28,7 +28,7 @@ use crate::model::{Outcome, Target};
 pub use merge::{MergeError, merge};
 pub use read::{Capture, Frames, Limits};
 pub use redact::redact;
-pub use store::{Store, StoreError};
+pub use store::{Entry, KEEP, SWEEP, Store, StoreError};
 pub use write::{Spool, Writer};
 
 /// The version of the format that is written. Readers accept this and every older one.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::check::CheckArgs;
+use super::history::{CapturesCommand, DiffArgs};
 use crate::diagnose::Allowance;
 use crate::report::Format;
 
@@ -59,6 +60,11 @@ pub enum Command {
     Check(Box<CheckArgs>),
     /// Judge captures again, without touching the network
     Analyze(AnalyzeArgs),
+    /// Compare two runs: what is new, gone, worse, better or only moved
+    Diff(DiffArgs),
+    /// Look at the captures that were kept, tag and prune them
+    #[command(subcommand)]
+    Captures(CapturesCommand),
     /// Make one capture of several, or one that can be shared
     Merge(MergeArgs),
     /// Show what an inventory says: hosts, groups, targets, and where each setting comes from
@@ -236,7 +242,7 @@ pub struct CollectArgs {
 }
 
 /// How evidence is judged.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Judging")]
 pub struct JudgeArgs {
     /// Exit with 1 on findings of this severity or worse: info, warning, critical, or never
@@ -269,14 +275,14 @@ pub struct ReportArgs {
 
 /// One `--output`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutputSpec {
+pub struct OutputSpec<F = Format> {
     /// The format.
-    pub format: Format,
+    pub format: F,
     /// A file; stdout when absent or `-`.
     pub path: Option<PathBuf>,
 }
 
-impl FromStr for OutputSpec {
+impl<F: FromStr<Err = String>> FromStr for OutputSpec<F> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod history;
 mod progress;
 
 pub use args::{
@@ -9,4 +10,5 @@ pub use args::{
     MergeArgs, OutputSpec, ReportArgs, SelectArgs, SnapshotArgs,
 };
 pub use check::{AcceptArgs, CheckArgs};
+pub use history::{CapturesCommand, DiffArgs, FailOnChange};
 pub use progress::Display;

@@ -28,14 +28,19 @@ pub(super) fn emit(diagnosis: &Diagnosis, args: &ReportArgs, cli: &Cli) -> anyho
 pub(super) fn emit_one(diagnosis: &Diagnosis, output: &OutputSpec, args: &ReportArgs, cli: &Cli) -> anyhow::Result<()> {
     let terminal = output.path.is_none() && io::stdout().is_terminal();
     let text = report::render(output.format, diagnosis, &options(args, cli, terminal));
-    match &output.path {
-        Some(path) => write_whole(path, &text)?,
-        None => print(&text)?,
-    }
+    deliver(output.path.as_deref(), &text)?;
     if output.format == Format::Github {
         step_summary(diagnosis, &options(args, cli, false))?;
     }
     Ok(())
+}
+
+/// Writes a text into a file, or to stdout.
+pub(super) fn deliver(path: Option<&Path>, text: &str) -> anyhow::Result<()> {
+    match path {
+        Some(path) => write_whole(path, text),
+        None => print(text),
+    }
 }
 
 /// Appends the Markdown report to the summary of the workflow's step, where there is one.
@@ -55,6 +60,15 @@ fn step_summary(diagnosis: &Diagnosis, options: &report::Options) -> anyhow::Res
 }
 
 fn options(args: &ReportArgs, cli: &Cli, terminal: bool) -> report::Options {
+    layout(terminal, args.width, args.top, cli)
+}
+
+/// How a text looks that goes to `path`, or to stdout.
+pub(super) fn layout_for(path: Option<&Path>, width: Option<u16>, top: Option<usize>, cli: &Cli) -> report::Options {
+    layout(path.is_none() && io::stdout().is_terminal(), width, top, cli)
+}
+
+fn layout(terminal: bool, width: Option<u16>, top: Option<usize>, cli: &Cli) -> report::Options {
     let color = match cli.color {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
@@ -62,10 +76,10 @@ fn options(args: &ReportArgs, cli: &Cli, terminal: bool) -> report::Options {
     };
     let columns = if terminal { usize::from(console::Term::stdout().size().1) } else { PLAIN_WIDTH };
     report::Options {
-        width: args.width.map_or(columns, usize::from).max(40),
+        width: width.map_or(columns, usize::from).max(40),
         color,
         unicode: utf8_locale(),
-        top: args.top,
+        top,
         verbose: cli.verbose,
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::planning::gate;
-use super::store::store;
+use super::store::resolve;
 use crate::capture::{Capture, CaptureError, Limits, merge};
 use crate::cli::JudgeArgs;
 use crate::decode::{self, Decoder};
@@ -19,10 +19,7 @@ pub(super) fn open_all(names: &[PathBuf]) -> anyhow::Result<Vec<Capture>> {
 }
 
 fn open(name: &Path) -> anyhow::Result<Capture> {
-    let path = match name.to_str() {
-        Some(text) if text.starts_with('@') => store()?.resolve(text)?,
-        _ => name.to_owned(),
-    };
+    let path = resolve(name)?;
     Ok(Capture::open(&path, Limits::default())?)
 }
 

@@ -2,9 +2,11 @@
 
 mod accepted;
 mod analyze;
+mod captures;
 mod check;
 mod completions;
 mod demo;
+mod diff;
 mod emit;
 mod inventory;
 mod judge;
@@ -51,6 +53,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Snapshot(args) => snapshot::run(args, cli),
         Command::Check(args) => check::run(args, cli),
         Command::Analyze(args) => analyze::run(args, cli),
+        Command::Diff(args) => diff::run(args, cli),
+        Command::Captures(command) => captures::run(command),
         Command::Merge(args) => merge::run(args),
         Command::Inventory(args) => inventory::run(args, cli),
         Command::Demo(args) => demo::run(args, cli),

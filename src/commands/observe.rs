@@ -7,7 +7,7 @@ use anyhow::Context;
 use super::emit::note;
 use super::live::Live;
 use super::store::store;
-use crate::capture::{Capture, End, Limits, Run, Writer};
+use crate::capture::{Capture, End, KEEP, Limits, Run, Writer};
 use crate::cli::{CollectArgs, Display};
 use crate::collect::{Progress, collect};
 use crate::plan::Plan;
@@ -49,7 +49,10 @@ pub(super) fn observe(
     let summary = summary.context("collecting failed")?;
     let path = writer.finish(End { interrupted: summary.interrupted })?;
     if unsaved.is_none() && args.save.is_none() {
-        store()?.prune()?;
+        // What was seen is worth more than tidiness.
+        if let Err(error) = store()?.prune(KEEP) {
+            note(&format!("old captures were not removed: {error}"));
+        }
     }
     if unsaved.is_none() && !quiet {
         note(&format!("evidence saved in {}", path.display()));

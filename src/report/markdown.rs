@@ -127,7 +127,7 @@ fn on(finding: &Finding) -> String {
     format!("{folded} ({} of {})", targets.len(), finding.targets_in_service)
 }
 
-fn mark(severity: Severity) -> &'static str {
+pub(super) fn mark(severity: Severity) -> &'static str {
     match severity {
         Severity::Critical => "🔴 critical",
         Severity::Warning => "🟡 warning",
@@ -136,7 +136,7 @@ fn mark(severity: Severity) -> &'static str {
 }
 
 /// Text that Markdown shows as it stands: no markup, no link, no mention of a person. What stands between backticks is code.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let parts: Vec<_> = text.split('`').collect();
     if parts.len() % 2 == 0 || parts.iter().skip(1).step_by(2).any(|code| code.is_empty()) {
         return escape_prose(text);
@@ -163,7 +163,7 @@ fn escape_prose(text: &str) -> String {
 }
 
 /// Text as a code span: nothing in it means anything to Markdown.
-fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     let text = terminal::escape(text);
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
@@ -172,7 +172,7 @@ fn code(text: &str) -> String {
 }
 
 /// Markdown inside a cell of a table, where a bar ends the cell even inside code.
-fn cell(markdown: &str) -> String {
+pub(super) fn cell(markdown: &str) -> String {
     markdown.replace('|', "\\|")
 }
 

@@ -1,5 +1,6 @@
 //! A diagnosis becomes text. Renderers neither filter, sort nor judge, and do not ask the clock.
 
+pub mod comparison;
 mod fold;
 mod github;
 mod human;

@@ -77,17 +77,20 @@ fn line(subject: &Subject) -> (u32, u32) {
     location.map_or((0, 0), |location| (location.line, location.column))
 }
 
-/// The cost of calling two places one, in halves of a place that came or went; ties go to places that stand still.
+/// The cost of calling two places one: most for having moved, then for how far.
 fn cost(before: &Subject, after: &Subject) -> usize {
-    match (line(before), line(after)) {
+    let (before, after) = (line(before), line(after));
+    let far = before.0.abs_diff(after.0).min(9_999) as usize;
+    match (before, after) {
         (before, after) if before == after => 0,
         // Moved with its indentation, as code does when something is inserted above.
-        (before, after) if before.1 == after.1 => 4,
-        _ => 6,
+        (before, after) if before.1 == after.1 => 40_000 + far,
+        _ => 60_000 + far,
     }
 }
 
-const ALONE: usize = 4;
+/// What a place costs that has no partner: two of them cost more than one that moved.
+const ALONE: usize = 40_000;
 
 /// Beyond this no program of a person's is compared, and only what stands still is matched.
 const MOST_PAIRS: usize = 1_000_000;
@@ -171,6 +174,11 @@ pub(super) mod tests {
             lines(&[(10, 5), (30, 9)], &[(10, 5), (20, 5), (40, 9)]),
             (vec![(10, 10), (30, 40)], vec![], vec![20])
         );
+    }
+
+    #[test]
+    fn of_two_candidates_the_nearer_one_is_the_same_place() {
+        assert_eq!(lines(&[(58, 9)], &[(65, 9), (78, 9)]), (vec![(58, 65)], vec![], vec![78]));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::diagnose::{self, Counts, Diagnosis, RunFacts, Status, TargetReport, U
 use crate::model::Anomaly;
 
 pub(super) use place::{Place, place};
+pub(super) use place::{SubjectJson, subject};
 use sites::{OutlierJson, SiteReportJson, WaitJson, outlier, site_report, wait};
 
 pub(super) const SCHEMA_VERSION: u32 = 1;

@@ -23,7 +23,7 @@ pub(in crate::report) struct Place<'a> {
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case")]
-enum SubjectJson<'a> {
+pub(in crate::report) enum SubjectJson<'a> {
     SpawnSite(SiteJson<'a>),
     Resource { service: &'a str, location: Option<Location<'a>>, concrete_type: &'a str },
     Process { service: &'a str },
@@ -32,7 +32,7 @@ enum SubjectJson<'a> {
 /// Where and as what tasks were spawned.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(super) struct SiteJson<'a> {
+pub(in crate::report) struct SiteJson<'a> {
     service: &'a str,
     location: Option<Location<'a>>,
     kind: &'a str,
@@ -45,7 +45,7 @@ pub(super) struct SiteJson<'a> {
 /// A place in source code.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(super) struct Location<'a> {
+pub(in crate::report) struct Location<'a> {
     /// `path:line:col`, with `crate-version/` in front for code that is not the application's.
     display: String,
     file: &'a str,
@@ -93,7 +93,7 @@ pub(in crate::report) fn place(hotspot: &Hotspot) -> Place<'_> {
     }
 }
 
-fn subject(subject: &Subject) -> SubjectJson<'_> {
+pub(in crate::report) fn subject(subject: &Subject) -> SubjectJson<'_> {
     match subject {
         Subject::Site(of) => SubjectJson::SpawnSite(site(&of.service, &of.site)),
         Subject::Resource { service, concrete_type, location: at } => {

@@ -1,0 +1,81 @@
+//! The arguments of the commands that look at several runs.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::args::OutputSpec;
+use crate::report::comparison;
+
+/// `captures`.
+#[derive(Debug, Subcommand)]
+pub enum CapturesCommand {
+    /// List the captures of the store, the newest first
+    List {
+        /// As a JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what a capture holds
+    Show {
+        /// A file, `@last`, `@prev`, `@2026-11-24` or `@tag:NAME`
+        #[arg(default_value = "@last", value_name = "CAPTURE")]
+        capture: PathBuf,
+    },
+    /// Give a capture a name, which keeps it from being pruned; a tag that exists moves
+    Tag {
+        /// The name, used as `@tag:NAME`
+        #[arg(value_name = "NAME")]
+        tag: String,
+        /// Which capture
+        #[arg(default_value = "@last", value_name = "CAPTURE")]
+        capture: PathBuf,
+    },
+    /// Take a name away
+    Untag {
+        /// The name
+        #[arg(value_name = "NAME")]
+        tag: String,
+    },
+    /// Remove all but the newest captures; what is tagged stays
+    Prune {
+        /// How many stay, of sweeps and of other runs each
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        keep: usize,
+    },
+}
+
+/// `diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The earlier run: a file, `@prev`, `@2026-11-24` or `@tag:NAME`
+    #[arg(value_name = "BEFORE")]
+    pub before: PathBuf,
+    /// The later run
+    #[arg(value_name = "AFTER", default_value = "@last")]
+    pub after: PathBuf,
+    /// Exit with 1 on such a change; `worse` includes new places with warnings, repeatable
+    #[arg(long, value_name = "CHANGE", value_delimiter = ',')]
+    pub fail_on: Vec<FailOnChange>,
+    /// Compare even what cannot be compared
+    #[arg(long)]
+    pub force: bool,
+    /// A format (human, json, markdown), and a file for it instead of stdout; repeatable
+    #[arg(short, long, value_name = "FORMAT[=PATH]", help_heading = "Report")]
+    pub output: Vec<OutputSpec<comparison::Format>>,
+    /// Show only the N worst changes
+    #[arg(long, value_name = "N", help_heading = "Report")]
+    pub top: Option<usize>,
+    /// Columns of the human report, instead of the terminal's
+    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(40..=500), help_heading = "Report")]
+    pub width: Option<u16>,
+}
+
+/// Which changes fail a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailOnChange {
+    /// A place that is worse, or a new one with a warning or worse.
+    Worse,
+    /// A place or a finding that was not there before.
+    New,
+}
