@@ -261,7 +261,7 @@ pub struct FailOn(pub Option<crate::playbook::Severity>);
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Report")]
 pub struct ReportArgs {
-    /// human, json, ndjson, markdown, junit, sarif, github, openmetrics or nagios, and a file for it instead of
+    /// human, html, json, ndjson, markdown, junit, sarif, github, openmetrics or nagios, and a file for it instead of
     /// stdout; repeatable
     #[arg(short, long, value_name = "FORMAT[=PATH]")]
     pub output: Vec<OutputSpec>,

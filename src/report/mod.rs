@@ -3,6 +3,7 @@
 pub mod comparison;
 mod fold;
 mod github;
+mod html;
 mod human;
 mod json;
 mod junit;
@@ -31,6 +32,8 @@ pub enum Format {
     Json,
     /// JSON, a line per event: hosts as they end, then the judgement.
     Ndjson,
+    /// One HTML file for a browser, without network.
+    Html,
     /// Markdown for a step summary, a chat or a ticket.
     Markdown,
     /// JUnit XML: a suite per host, a case per rule.
@@ -46,10 +49,11 @@ pub enum Format {
 }
 
 impl Format {
-    const ALL: [(&'static str, Self); 9] = [
+    const ALL: [(&'static str, Self); 10] = [
         ("human", Self::Human),
         ("json", Self::Json),
         ("ndjson", Self::Ndjson),
+        ("html", Self::Html),
         ("markdown", Self::Markdown),
         ("junit", Self::Junit),
         ("sarif", Self::Sarif),
@@ -105,6 +109,7 @@ pub fn render(format: Format, diagnosis: &Diagnosis, options: &Options) -> Strin
         Format::Human => human::render(diagnosis, options),
         Format::Json => json::render(diagnosis),
         Format::Ndjson => ndjson::render(diagnosis),
+        Format::Html => html::render(diagnosis),
         Format::Markdown => markdown::render(diagnosis, options),
         Format::Junit => junit::render(diagnosis),
         Format::Sarif => sarif::render(diagnosis),
