@@ -43,7 +43,8 @@ pub struct Budget {
     pub authenticate: Duration,
     /// From opening the forward to the first byte of the console.
     pub first_byte: Duration,
-    /// From subscribing to the first update.
+    /// From subscribing to the first update: a console whose state is too large tries to make it fit, again and again,
+    /// before it gives up and joins us to its next tick.
     pub first_update: Duration,
     /// How much of the target's time must lie between the first and the last update; zero takes the first alone.
     pub window: Duration,
@@ -76,7 +77,7 @@ impl Default for Budget {
             connect: Duration::from_secs(10),
             authenticate: Duration::from_secs(15),
             first_byte: Duration::from_secs(5),
-            first_update: Duration::from_secs(5),
+            first_update: Duration::from_secs(20),
             window: Duration::from_secs(3),
             stall: Duration::from_secs(10),
             host_total: Duration::from_secs(60),

@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 
 echo "== formatting"
 cargo fmt --check
+cargo fmt --check --manifest-path tests/vintages/Cargo.toml
 
 echo "== lints"
 cargo clippy --all-targets --locked -- -D warnings

@@ -224,6 +224,15 @@ pub struct CollectArgs {
     /// Largest message accepted from a console
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub max_message: Option<usize>,
+    /// Most bytes taken from one console; what came before is used
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_bytes: Option<usize>,
+    /// Most tasks, resources and async ops taken from one console; what came before is used
+    #[arg(long, value_name = "N")]
+    pub max_entities: Option<usize>,
+    /// Tasks of each console whose poll and scheduling histograms are fetched; 0 fetches none
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=256))]
+    pub max_details: Option<u32>,
     /// Do not nudge a console that lags behind its own events
     #[arg(long)]
     pub no_catch_up: bool,

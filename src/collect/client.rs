@@ -1,7 +1,6 @@
 //! The console's gRPC calls, over one stream that is there already.
 
 use std::sync::Mutex;
-use std::time::Duration;
 
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
@@ -12,17 +11,20 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 
 use super::codec::Raw;
+use crate::model::SpanId;
 
 const TASK_DETAILS: &str = "/rs.tokio.console.instrument.Instrument/WatchTaskDetails";
 const STATE: &str = "/rs.tokio.console.instrument.Instrument/WatchState";
 const UPDATES: &str = "/rs.tokio.console.instrument.Instrument/WatchUpdates";
 
-/// `TaskDetailsRequest { id: Some(Id { id: u64::MAX }) }`: a task that does not exist.
-const NO_SUCH_TASK: &[u8] = &[0x0a, 0x0b, 0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
+/// Largest answer of every call but the one for updates. Details take a kilobyte, a state a few bytes.
+const SMALL_MESSAGE: usize = 1 << 20;
 
 /// A connection to one console. `Pause` is not among its calls: it would stop the console for everybody.
+#[derive(Clone)]
 pub(super) struct Client {
     grpc: Grpc<Channel>,
+    max_message_bytes: usize,
 }
 
 impl Client {
@@ -38,7 +40,7 @@ impl Client {
             std::future::ready(taken.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotConnected)))
         });
         let channel = Endpoint::from_static("http://console").connect_with_connector(connector).await?;
-        Ok(Self { grpc: Grpc::new(channel).max_decoding_message_size(max_message_bytes) })
+        Ok(Self { grpc: Grpc::new(channel), max_message_bytes })
     }
 
     /// Asks for the details of no task at all. Every console answers `INVALID_ARGUMENT`, before it does anything;
@@ -50,21 +52,27 @@ impl Client {
         }
     }
 
-    /// One neutral call: makes the console take in about 127 of the events that wait for it.
+    /// One neutral call, for a task that cannot be: makes the console take in about 127 of the events that wait for it.
     pub(super) async fn nudge(&mut self) -> Result<(), Status> {
-        match self.call(TASK_DETAILS, Bytes::from_static(NO_SUCH_TASK)).await {
+        match self.call(TASK_DETAILS, details_request(u64::MAX)).await {
             Err(status) if status.code() != Code::NotFound => Err(status),
             _ => Ok(()),
         }
     }
 
-    /// The console's state, where it serves that (0.5 and newer); `Ok(None)` where it does not.
-    pub(super) async fn state(&mut self, within: Duration) -> Result<Option<Option<Bytes>>, Status> {
+    /// The histograms of one task as they are now; absent when the console has forgotten the task.
+    pub(super) async fn details(&mut self, task: SpanId) -> Result<Option<Bytes>, Status> {
+        match self.call(TASK_DETAILS, details_request(task.0)).await {
+            Ok(mut details) => details.message().await,
+            Err(status) if status.code() == Code::NotFound => Ok(None),
+            Err(status) => Err(status),
+        }
+    }
+
+    /// The console's state, now and whenever it does something, where it serves that (0.5 and newer).
+    pub(super) async fn states(&mut self) -> Result<Option<Streaming<Bytes>>, Status> {
         match self.call(STATE, Bytes::new()).await {
-            // The answer comes in milliseconds; that it is served is what counts.
-            Ok(mut stream) => {
-                Ok(Some(tokio::time::timeout(within, stream.message()).await.ok().and_then(Result::ok).flatten()))
-            }
+            Ok(states) => Ok(Some(states)),
             Err(status) if status.code() == Code::Unimplemented => Ok(None),
             Err(status) => Err(status),
         }
@@ -72,25 +80,46 @@ impl Client {
 
     /// Subscribes to updates. Once per target and run: the first message can be the only full one for ever.
     pub(super) async fn updates(&mut self) -> Result<Streaming<Bytes>, Status> {
-        self.call(UPDATES, Bytes::new()).await
+        let large = self.max_message_bytes;
+        self.call_within(UPDATES, Bytes::new(), large).await
     }
 
     async fn call(&mut self, path: &'static str, request: Bytes) -> Result<Streaming<Bytes>, Status> {
-        self.grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-        let path = PathAndQuery::from_static(path);
-        self.grpc.server_streaming(Request::new(request), path, Raw).await.map(tonic::Response::into_inner)
+        self.call_within(path, request, SMALL_MESSAGE).await
     }
+
+    async fn call_within(
+        &mut self,
+        path: &'static str,
+        request: Bytes,
+        max_message_bytes: usize,
+    ) -> Result<Streaming<Bytes>, Status> {
+        let mut grpc = self.grpc.clone().max_decoding_message_size(max_message_bytes);
+        grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let path = PathAndQuery::from_static(path);
+        grpc.server_streaming(Request::new(request), path, Raw).await.map(tonic::Response::into_inner)
+    }
+}
+
+/// A `TaskDetailsRequest` for this task.
+fn details_request(task: u64) -> Bytes {
+    let (mut id, mut request) = (Vec::new(), Vec::new());
+    prost::encoding::uint64::encode(1, &task, &mut id);
+    prost::encoding::bytes::encode(1, &id, &mut request);
+    request.into()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::NO_SUCH_TASK;
+    use super::details_request;
     use console_api::instrument::TaskDetailsRequest;
     use prost::Message;
 
     #[test]
-    fn the_neutral_request_names_a_task_that_cannot_be() {
-        let request = TaskDetailsRequest { id: Some(console_api::Id { id: u64::MAX }) };
-        assert_eq!(request.encode_to_vec(), NO_SUCH_TASK);
+    fn a_request_for_details_is_what_the_console_reads() {
+        for id in [1, 0x8000_0000, u64::MAX] {
+            let request = TaskDetailsRequest { id: Some(console_api::Id { id }) };
+            assert_eq!(request.encode_to_vec(), details_request(id));
+        }
     }
 }

@@ -21,6 +21,7 @@ mod private;
 mod ssh;
 mod stop;
 mod tap;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -6,22 +6,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout, timeout_at};
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status};
 
 use super::classify;
 use super::client::Client;
 use super::stop::Stop;
 use super::tap::{Seen, Tap};
+use super::watch::{Watch, next_state};
 use crate::capture::Spool;
-use crate::decode::{self, Glance};
-use crate::model::{Ended, Failure, Frame, Observation, Reason, Received, Stage, Stream, TargetTime};
+use crate::decode;
+use crate::model::{Failure, Frame, Observation, Reason, Received, Stage, Stream};
 use crate::plan::Budget;
 
 /// `WatchState` answers within milliseconds where it is served.
 const STATE_WAIT: Duration = Duration::from_secs(1);
-
-/// Neutral calls between two updates.
-const NUDGES_AT_ONCE: u32 = 50;
 
 /// The HTTP/2 frame type of SETTINGS, which a gRPC server sends first (RFC 9113, 3.4 and 6.5).
 const SETTINGS_FRAME: u8 = 4;
@@ -60,13 +58,13 @@ impl Observer<'_> {
     {
         let began = Instant::now();
         (self.on_stage)(Stage::Console);
-        let mut client = self.greet(tap, seen).await?;
+        let client = self.greet(tap, seen).await?;
         (self.on_stage)(Stage::Observe);
-        let mut watch =
-            Watch { began, paused: false, bytes: 0, serves_state: None, first_update_after: Duration::ZERO, nudges: 0 };
-        let first = self.stop.unless(Stage::Observe, self.subscribe(&mut client, &mut watch)).await?;
+        let stop = self.stop;
+        let mut watch = stop.unless(Stage::Observe, self.subscribe(client)).await?;
+        watch.first_update_after = began.elapsed();
         (self.on_first_update)();
-        let ended = self.watch(&mut client, &mut watch, first).await;
+        let ended = watch.run(&mut self).await;
         Ok(Observation {
             ended,
             serves_state: watch.serves_state,
@@ -122,90 +120,36 @@ impl Observer<'_> {
     }
 
     /// Asks for the state and the updates, and waits for the first of these.
-    async fn subscribe(
-        &mut self,
-        client: &mut Client,
-        watch: &mut Watch,
-    ) -> Result<(Streaming<Bytes>, Bytes), Failure> {
+    async fn subscribe(&mut self, client: Client) -> Result<Watch, Failure> {
         let limit = self.within(self.budget.first_update);
+        let mut watch = Watch::new(client, self.budget.max_details);
         let early = |status: Status| failure_of(&status);
-        let state = timeout_at(limit, client.state(STATE_WAIT)).await.map_err(|_| no_update())?.map_err(early)?;
-        watch.serves_state = Some(state.is_some());
-        let mut updates = timeout_at(limit, client.updates()).await.map_err(|_| no_update())?.map_err(early)?;
-        let first = timeout_at(limit, updates.message()).await.map_err(|_| no_update())?.map_err(early)?;
+        let states = timeout_at(limit, watch.client.states()).await.map_err(|_| no_update(false))?.map_err(early)?;
+        watch.serves_state = Some(states.is_some());
+        watch.states = states;
+        // It comes in milliseconds where it comes at all.
+        if let Ok(Some(state)) = timeout(STATE_WAIT, next_state(&mut watch.states)).await {
+            self.state(&mut watch, state).map_err(|error| local(&error))?;
+        }
+        let paused = watch.paused;
+        let late = |_| no_update(paused);
+        let mut updates = timeout_at(limit, watch.client.updates()).await.map_err(late)?.map_err(early)?;
+        let first = timeout_at(limit, updates.message()).await.map_err(late)?.map_err(early)?;
         let first = first.ok_or_else(|| Failure::new(Reason::StreamBroken, "the console ended the stream"))?;
-        watch.first_update_after = watch.began.elapsed();
-        watch.paused = state.as_ref().and_then(Option::as_deref).is_some_and(decode::is_paused);
-        let kept = state.flatten().map_or(Ok(()), |state| self.keep(watch, Stream::State, state));
-        kept.map_err(|error| Failure::new(Reason::LocalLimit, error.to_string()).at(Stage::Observe))?;
-        Ok((updates, first))
+        watch.updates = Some((updates, first));
+        Ok(watch)
     }
 
-    /// Takes updates until the window is over, or something else ends it.
-    async fn watch(mut self, client: &mut Client, watch: &mut Watch, first: (Streaming<Bytes>, Bytes)) -> Ended {
-        let (mut updates, mut update) = first;
-        let window_ends = Instant::now() + self.budget.window;
-        let mut lag = Lag::default();
-        loop {
-            let glance = decode::glance(&update);
-            if let Err(error) = self.keep(watch, Stream::Updates, update) {
-                return Ended::Broken(Failure::new(Reason::LocalLimit, error.to_string()).at(Stage::Observe));
-            }
-            let glance = match glance {
-                Ok(glance) => glance,
-                Err(error) => return Ended::Broken(Failure::new(Reason::MalformedUpdate, error.to_string())),
-            };
-            if watch.bytes > self.budget.max_target_bytes {
-                return Ended::BoundHit { bound: format!("{} bytes from one target", self.budget.max_target_bytes) };
-            }
-            let lags = lag.learn(&glance) && watch.nudges < self.budget.max_catch_up_calls;
-            if lag.seen() >= self.budget.window && !lags {
-                return Ended::WindowOver;
-            }
-            if lags {
-                self.catch_up(client, watch).await;
-            }
-            // A console that somebody paused publishes nothing; there is no tick to wait for.
-            let until = if watch.paused { window_ends } else { Instant::now() + self.budget.stall };
-            update = match self.next_update(&mut updates, until).await {
-                Ok(update) => update,
-                Err(Ended::Broken(Failure { reason: Reason::StreamStalled, .. })) if watch.paused => {
-                    return Ended::WindowOver;
-                }
-                Err(ended) => return ended,
-            };
+    /// Keeps a state that differs from the one before it: there is one for whatever the console does.
+    pub(super) fn state(&mut self, watch: &mut Watch, state: Bytes) -> io::Result<()> {
+        let paused = decode::is_paused(&state);
+        if std::mem::replace(&mut watch.paused, paused) == paused && watch.bytes > 0 {
+            return Ok(());
         }
+        self.keep(watch, Stream::State, state)
     }
 
-    /// Neutral calls, so that the console takes in the events that wait for it.
-    async fn catch_up(&self, client: &mut Client, watch: &mut Watch) {
-        let left = self.budget.max_catch_up_calls.saturating_sub(watch.nudges);
-        for _ in 0..left.min(NUDGES_AT_ONCE) {
-            watch.nudges += 1;
-            if !matches!(timeout(self.budget.stall, client.nudge()).await, Ok(Ok(()))) {
-                return;
-            }
-        }
-    }
-
-    async fn next_update(&self, updates: &mut Streaming<Bytes>, until: Instant) -> Result<Bytes, Ended> {
-        let broken = |failure| Err(Ended::Broken(failure));
-        tokio::select! {
-            biased;
-            () = self.stop.stopped() => broken(Failure::new(self.stop.reason(), "").at(Stage::Observe)),
-            next = timeout_at(until.min(self.deadline), updates.message()) => match next {
-                Ok(Ok(Some(update))) => Ok(update),
-                Ok(Ok(None)) => broken(Failure::new(Reason::StreamBroken, "the console ended the stream")),
-                Ok(Err(status)) => broken(failure_of(&status)),
-                Err(_) if Instant::now() >= self.deadline => {
-                    Err(Ended::BoundHit { bound: format!("{:?} for one host", self.budget.host_total) })
-                }
-                Err(_) => broken(Failure::new(Reason::StreamStalled, format!("nothing for {:?}", self.budget.stall))),
-            },
-        }
-    }
-
-    fn keep(&mut self, watch: &mut Watch, stream: Stream, bytes: Bytes) -> io::Result<()> {
+    pub(super) fn keep(&mut self, watch: &mut Watch, stream: Stream, bytes: Bytes) -> io::Result<()> {
         watch.bytes += bytes.len() as u64;
         let received = Received(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX));
         self.spool.push(&Frame { stream, received, bytes })
@@ -216,50 +160,6 @@ impl Observer<'_> {
     }
 }
 
-/// What is learnt while watching.
-struct Watch {
-    began: Instant,
-    paused: bool,
-    bytes: u64,
-    serves_state: Option<bool>,
-    first_update_after: Duration,
-    nudges: u32,
-}
-
-/// Whether the console takes in its own events late. It drains about 127 of them per tick; whatever a process
-/// creates beyond that waits.
-#[derive(Default)]
-struct Lag {
-    updates: u32,
-    first_now: Option<TargetTime>,
-    last_now: Option<TargetTime>,
-}
-
-/// A tick that announces this much may have been cut off by the console's own bound.
-const BUSY_TICK: usize = 100;
-
-impl Lag {
-    /// How much of the target's time has been seen.
-    fn seen(&self) -> Duration {
-        self.last_now.zip(self.first_now).map_or(Duration::ZERO, |(last, first)| last.since(first))
-    }
-
-    /// Takes in one update; true when the youngest task in it is older than two ticks although more was waiting.
-    fn learn(&mut self, glance: &Glance) -> bool {
-        let tick = match (glance.now, self.last_now) {
-            (Some(now), Some(last)) => now.since(last),
-            _ => Duration::MAX,
-        };
-        self.first_now = self.first_now.or(glance.now);
-        self.last_now = glance.now.or(self.last_now);
-        self.updates += 1;
-        // The first two updates may repeat everything there is, however old.
-        self.updates > 2
-            && glance.events >= BUSY_TICK
-            && glance.youngest_task.is_some_and(|age| age > tick.saturating_mul(2))
-    }
-}
-
 async fn closed_without_a_byte(seen: &Seen) {
     seen.settled().await;
     if !seen.first_bytes().is_empty() {
@@ -267,12 +167,17 @@ async fn closed_without_a_byte(seen: &Seen) {
     }
 }
 
-fn no_update() -> Failure {
-    Failure::new(Reason::NoFirstUpdate, "")
+fn no_update(paused: bool) -> Failure {
+    // A paused console has no ticks, and its first message does not come when the state is too large for it.
+    Failure::new(Reason::NoFirstUpdate, if paused { "somebody paused the console" } else { "" })
+}
+
+pub(super) fn local(error: &io::Error) -> Failure {
+    Failure::new(Reason::LocalLimit, error.to_string()).at(Stage::Observe)
 }
 
 /// A gRPC status that ended an update stream.
-fn failure_of(status: &Status) -> Failure {
+pub(super) fn failure_of(status: &Status) -> Failure {
     let reason = match status.code() {
         Code::OutOfRange => Reason::MessageTooLarge,
         _ => Reason::StreamBroken,
@@ -287,28 +192,4 @@ fn describe(status: &Status) -> String {
 fn causes(error: &dyn std::error::Error) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Lag;
-    use crate::decode::Glance;
-    use crate::model::TargetTime;
-    use std::time::Duration;
-
-    #[test]
-    fn only_a_busy_tick_of_old_tasks_is_lag() {
-        let glance = |second: i64, events, age| Glance {
-            now: Some(TargetTime::from_nanos(second * 1_000_000_000)),
-            events,
-            youngest_task: Some(Duration::from_secs(age)),
-            ..Glance::default()
-        };
-        let mut lag = Lag::default();
-        assert!(!lag.learn(&glance(1, 5000, 60)), "a full state is as old as it is");
-        assert!(!lag.learn(&glance(2, 5000, 60)), "and is repeated once");
-        assert!(lag.learn(&glance(3, 127, 9)));
-        assert!(!lag.learn(&glance(4, 127, 1)));
-        assert!(!lag.learn(&glance(5, 3, 60)), "a quiet process creates little");
-    }
 }

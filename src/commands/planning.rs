@@ -101,6 +101,9 @@ pub(super) fn budget(args: &CollectArgs) -> Budget {
         window: args.window.unwrap_or(default.window),
         deadline: args.deadline,
         max_message_bytes: args.max_message.unwrap_or(default.max_message_bytes),
+        max_target_bytes: args.max_bytes.map_or(default.max_target_bytes, |bytes| bytes as u64),
+        max_entities: args.max_entities.unwrap_or(default.max_entities),
+        max_details: args.max_details.map_or(default.max_details, |most| most as usize),
         max_catch_up_calls: if args.no_catch_up { 0 } else { default.max_catch_up_calls },
         ..default
     }

@@ -8,10 +8,11 @@ use console_api::instrument::{State, Temporality};
 use prost::Message;
 
 use super::entities::{Entities, Whose};
+use super::lag::Lag;
 use super::message::{self, Entry, Part};
 use super::sites::Sites;
 use super::value::FieldNames;
-use super::{details, epoch::Epoch, location, odd::Counts, value, wire};
+use super::{details, epoch::Epoch, location, odd::Counts, poll_ops, value, wire};
 use crate::model::{
     AsyncOp, Frame, Histograms, Observation, ObservationWindow, Origin, Received, Resource, Sample, Snapshot, SpanId,
     Stream, TargetTime, Task, TaskKind, TaskStats,
@@ -64,6 +65,11 @@ pub struct Decoder {
     pub(super) window: ObservationWindow,
     pub(super) intervals: Vec<Duration>,
     pub(super) first_has_metadata: bool,
+    pub(super) lag: Lag,
+    /// Bytes of the larger of the first two updates: where the first is no full state, the second is.
+    pub(super) state_bytes: u64,
+    /// How long before the first update an op had ended of which a poll came with it.
+    pub(super) oldest_poll_op: Option<Duration>,
     pub(super) clock_offset_ms: Option<i64>,
     sites: Sites,
     field_names: FieldNames,
@@ -114,11 +120,17 @@ impl Decoder {
         self.clock(now, received);
         if self.window.updates == 1 {
             self.first_has_metadata = has_metadata;
+            self.oldest_poll_op = now.and_then(|now| poll_ops::oldest(&update, now));
         }
+        if self.window.updates <= 2 {
+            self.state_bytes = self.state_bytes.max(bytes.len() as u64);
+        }
+        self.lag.begin(now);
         let at = now.or(self.window.last).unwrap_or(TargetTime::from_nanos(0));
         self.part(Part::Resources, &update.resources, at);
         self.part(Part::Tasks, &update.tasks, at);
         self.part(Part::AsyncOps, &update.async_ops, at);
+        self.lag.end();
         Ok(())
     }
 
@@ -204,7 +216,8 @@ impl Decoder {
             match entry {
                 Ok(Entry::New(_)) => new += 1,
                 Ok(Entry::Dropped(count)) => dropped = count,
-                Ok(_) => {}
+                Ok(Entry::PollOp(_)) => self.lag.poll(),
+                Ok(Entry::Stats(_)) => {}
                 Err(_) => self.counts.malformed += 1,
             }
         }
@@ -330,6 +343,7 @@ impl Decoder {
                 task.first_at = at;
                 task.earlier = None;
                 task.last = Sample { at, stats };
+                self.lag.created(created_at);
                 self.counts.arrived(Part::Tasks, id, is_reused);
             }
             Whose::Nobody => self.counts.orphan(Part::Tasks, id, self.limits.entities),
@@ -355,7 +369,10 @@ impl Decoder {
             })
         };
         match arrived {
-            Some(Some(is_reused)) => self.counts.arrived(part, id, is_reused),
+            Some(Some(is_reused)) => {
+                self.lag.created(created_at);
+                self.counts.arrived(part, id, is_reused);
+            }
             Some(None) => {}
             None => self.counts.orphan(part, id, self.limits.entities),
         }
@@ -401,7 +418,7 @@ impl Decoder {
             anomalies,
         };
         snapshot.workers = snapshot.visible_workers();
-        snapshot.spawn_rate = snapshot.measured_spawn_rate(Duration::ZERO);
+        snapshot.spawn_rate = snapshot.measured_spawn_rate(self.lag.now().unwrap_or_default());
         snapshot
     }
 }

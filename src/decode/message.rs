@@ -24,7 +24,7 @@ pub(super) enum Entry<'a> {
     /// An entry of the map from ids to statistics.
     Stats(&'a [u8]),
     /// A poll of an async op.
-    PollOp,
+    PollOp(&'a [u8]),
     /// Events that the target lost.
     Dropped(u64),
 }
@@ -164,7 +164,7 @@ impl Part {
         Ok(Some(match (self, tag) {
             (_, 1) => Entry::New(value.bytes()?),
             (Self::Tasks, 3) | (Self::Resources | Self::AsyncOps, 2) => Entry::Stats(value.bytes()?),
-            (Self::Resources, 3) => value.bytes().map(|_| Entry::PollOp)?,
+            (Self::Resources, 3) => Entry::PollOp(value.bytes()?),
             (Self::Tasks | Self::Resources, 4) | (Self::AsyncOps, 3) => Entry::Dropped(value.number()?),
             _ => return Ok(None),
         }))
@@ -477,7 +477,7 @@ mod tests {
                 Entry::New(bytes) => new.push(bytes),
                 Entry::Stats(bytes) => stats.push(bytes),
                 Entry::Dropped(count) => dropped = count,
-                Entry::PollOp => {}
+                Entry::PollOp(_) => {}
             }
         }
         (new, stats, dropped)

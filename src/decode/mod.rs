@@ -12,14 +12,17 @@ mod entities;
 mod epoch;
 mod fold;
 mod glance;
+mod lag;
 mod location;
 mod message;
 mod odd;
+mod poll_ops;
 mod proto;
 mod sites;
+mod suspects;
 mod value;
 mod wire;
 
 pub use fold::{Decoder, Limits, Malformed};
-pub use glance::{Glance, glance, is_paused};
+pub use glance::{Glance, is_paused};
 pub use location::normalize;

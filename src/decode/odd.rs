@@ -1,10 +1,15 @@
 //! What was odd about a target's messages, counted while they are folded and told at the end.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::Decoder;
 use super::message::Part;
 use crate::model::{Anomaly, Ended, Observation, Vintage};
+
+/// A console since 0.3 whose full state reaches 4 MiB halves its own retention until the state fits, and keeps it halved.
+/// What is left after that is smaller, so that a state well on the way there counts too.
+const LARGE_STATE: u64 = 3 << 20;
 
 /// A clock that differs by more than this from ours is worth a word.
 const NOTABLE_CLOCK_OFFSET_MS: i64 = 1000;
@@ -53,9 +58,17 @@ impl Decoder {
             Some(true) => Some(Vintage::Since05),
             Some(false) if self.legacy_histograms => Some(Vintage::UpTo015),
             Some(false) if has_tasks && !self.scheduled_time_seen => Some(Vintage::UpTo018),
+            // Since 0.3, polls are kept while somebody watches, until the next tick.
+            Some(false) if self.oldest_poll_op.is_some_and(|age| age > self.longest_tick().saturating_mul(2)) => {
+                Some(Vintage::UpTo02)
+            }
             Some(false) => Some(Vintage::Before05),
             None => None,
         }
+    }
+
+    fn longest_tick(&self) -> Duration {
+        self.intervals.iter().max().copied().unwrap_or(Duration::MAX)
     }
 
     pub(super) fn anomalies(
@@ -85,10 +98,16 @@ impl Decoder {
         let [tasks, resources, async_ops] = self.dropped;
         let dropped = tasks.max(resources).max(async_ops) > 0;
         let clock_offset = self.clock_offset_ms.filter(|offset| offset.abs() > NOTABLE_CLOCK_OFFSET_MS);
+        let shrinks = !matches!(vintage, Some(Vintage::UpTo015 | Vintage::UpTo018 | Vintage::UpTo02));
+        let shrunk = shrinks && self.state_bytes >= LARGE_STATE;
+        let lag = self.lag.now();
         let plain = [
             (self.window.updates < 2, Anomaly::SingleSample),
-            (no_tasks, Anomaly::NoTasks),
+            // A state that was not sent has tasks, only none that we know of.
+            (no_tasks && self.first_has_metadata, Anomaly::NoTasks),
             (dropped, Anomaly::DroppedEvents { tasks, resources, async_ops }),
+            (shrunk, Anomaly::RetentionShrunk { state_bytes: self.state_bytes }),
+            (lag.is_some(), Anomaly::IngestLag { lag: lag.unwrap_or_default() }),
             (self.paused, Anomaly::Paused),
             (self.counts.restarted, Anomaly::Restarted),
             (matches!(vintage, Some(Vintage::UpTo015 | Vintage::UpTo018)), Anomaly::OldVintage),

@@ -11,7 +11,8 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, mpsc};
 
 use tempfile::TempDir;
 
@@ -159,9 +160,47 @@ impl Program {
         Self { child, address: line.trim().to_owned() }
     }
 
+    /// A program of `tests/vintages` with this release of console-subscriber, at a Unix socket of `lab`.
+    pub fn vintage(lab: &Lab, release: &str, program: &str, environment: &[(&str, &str)]) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let socket = lab.path(&format!("{release}-{}.sock", NUMBER.fetch_add(1, Ordering::Relaxed)));
+        let mut child = Command::new(vintages())
+            .args([release, program])
+            .arg(&socket)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n", "{release} {program}");
+        Self { child, address: format!("unix:{}", socket.display()) }
+    }
+
     pub fn id(&self) -> u32 {
         self.child.id()
     }
+}
+
+/// The executable of `tests/vintages`, built when it is first needed and kept in `target/vintages`.
+fn vintages() -> &'static Path {
+    static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let target = root.join("target/vintages");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo
+            .args(["build", "--quiet", "--locked", "--manifest-path"])
+            .arg(root.join("tests/vintages/Cargo.toml"))
+            .arg("--target-dir")
+            .arg(&target)
+            .env("RUSTFLAGS", "--cfg tokio_unstable")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .current_dir(root);
+        run(&mut cargo);
+        target.join("debug/vintages")
+    });
+    &BUILT
 }
 
 impl Drop for Program {

@@ -1,0 +1,324 @@
+//! Real programs with real consoles of every vintage, in every state that makes observing them hard.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod harness;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, TcpListener};
+
+use console_api::instrument::instrument_client::InstrumentClient;
+use console_api::instrument::instrument_server::{Instrument, InstrumentServer};
+use console_api::instrument::{
+    InstrumentRequest, PauseRequest, PauseResponse, ResumeRequest, ResumeResponse, State, StateRequest,
+    TaskDetailsRequest, Temporality, Update,
+};
+use console_api::tasks::{Stats, Task, TaskDetails, TaskUpdate};
+use fleetdiag::capture::{Capture, Limits};
+use fleetdiag::decode::{self, Decoder};
+use fleetdiag::model::{Outcome, Site, Stream};
+use harness::{Lab, Program, report, target};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio_stream::{Stream as Messages, StreamExt, iter};
+use tonic::transport::{Channel, Endpoint, Server, server::TcpIncoming};
+use tonic::{Request, Response, Status};
+
+/// A laboratory with one host whose console is `program`'s.
+fn lab_with(release: &str, program: &str) -> (Lab, Program) {
+    let mut lab = Lab::new();
+    let program = Program::vintage(&lab, release, program, &[]);
+    lab.good_host("host", &program.address);
+    (lab, program)
+}
+
+/// What a snapshot of the one host reports of it, and its exit code.
+fn snapshot(lab: &Lab, args: &[&str]) -> (Value, i32) {
+    let capture = lab.path("run.fdcap");
+    let mut command = lab.snapshot(&["all", "-w", "1s", "--save"]);
+    let (report, code) = report(command.arg(&capture).args(args));
+    (target(&report, "host").clone(), code)
+}
+
+/// How the last snapshot ended, and how many messages came on each stream.
+fn evidence(lab: &Lab) -> (Outcome, BTreeMap<&'static str, usize>) {
+    let mut capture = Capture::open(&lab.path("run.fdcap"), Limits::default()).unwrap();
+    let outcome = capture.targets().next().unwrap().1.clone();
+    let mut frames = BTreeMap::new();
+    for frame in capture.frames(0).unwrap() {
+        let stream = match frame.unwrap().stream {
+            Stream::Updates => "updates",
+            Stream::State => "state",
+            Stream::Details(_) => "details",
+        };
+        *frames.entry(stream).or_default() += 1;
+    }
+    (outcome, frames)
+}
+
+/// How many tasks of each site a target showed.
+fn sites(capture: &mut Capture, target: usize) -> BTreeMap<Site, usize> {
+    let Outcome::Observed(observation) = capture.targets().nth(target).unwrap().1.clone() else { panic!("failed") };
+    let mut decoder = Decoder::new(decode::Limits::default());
+    for frame in capture.frames(target).unwrap() {
+        decoder.frame(&frame.unwrap());
+    }
+    let snapshot = decoder.finish(&observation);
+    let mut sites = BTreeMap::new();
+    for task in &snapshot.tasks {
+        *sites.entry(snapshot.sites[task.site.0 as usize].clone()).or_default() += 1;
+    }
+    sites
+}
+
+fn anomaly<'a>(target: &'a Value, kind: &str) -> Option<&'a Value> {
+    target["anomalies"].as_array().unwrap().iter().find(|anomaly| anomaly["kind"] == kind)
+}
+
+fn lag(target: &Value) -> Option<u64> {
+    anomaly(target, "ingest-lag").map(|anomaly| anomaly["lag"]["secs"].as_u64().unwrap())
+}
+
+fn catch_up_calls(lab: &Lab) -> u32 {
+    match evidence(lab).0 {
+        Outcome::Observed(observation) => observation.catch_up_calls,
+        Outcome::Failed(failure) => panic!("{failure:?}"),
+    }
+}
+
+/// Runs what talks to a console itself.
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+async fn client(program: &Program) -> InstrumentClient<Channel> {
+    let path = program.address.trim_start_matches("unix:").to_owned();
+    let connector = tower::service_fn(move |_| {
+        let path = path.clone();
+        async move { tokio::net::UnixStream::connect(path).await.map(TokioIo::new) }
+    });
+    InstrumentClient::new(Endpoint::from_static("http://console").connect_with_connector(connector).await.unwrap())
+}
+
+/// The console's state, and the polls that it has kept for somebody else than us. They are kept only while somebody
+/// watches, and these programs have hundreds a second.
+async fn polls_kept(client: &mut InstrumentClient<Channel>) -> (Temporality, usize) {
+    let mut states = client.watch_state(StateRequest {}).await.unwrap().into_inner();
+    let mut state = states.message().await.unwrap().unwrap();
+    // A watcher that went away is noticed when it is to be told something: at the next tick.
+    for _ in 0..3 {
+        state = states.message().await.unwrap().unwrap();
+    }
+    let mut updates = client.watch_updates(InstrumentRequest {}).await.unwrap().into_inner();
+    let first = updates.message().await.unwrap().unwrap();
+    (state.temporality(), first.resource_update.unwrap().new_poll_ops.len())
+}
+
+#[test]
+fn every_vintage_is_observed_whole_and_named() {
+    const VINTAGES: [(&str, &str); 5] = [
+        ("0.1.10", "console-subscriber 0.1.9–0.2"),
+        ("0.2.0", "console-subscriber 0.1.9–0.2"),
+        ("0.3.0", "console-subscriber before 0.5"),
+        ("0.4.1", "console-subscriber before 0.5"),
+        ("0.5.0", "console-subscriber 0.5 or newer"),
+    ];
+    let mut lab = Lab::new();
+    let programs = VINTAGES.map(|(release, _)| Program::vintage(&lab, release, "small", &[]));
+    for ((release, _), program) in VINTAGES.iter().zip(&programs) {
+        lab.good_host(release, &program.address);
+    }
+    let (report, code) = report(lab.snapshot(&["all", "--save"]).arg(lab.path("run.fdcap")));
+    assert_eq!(code, 0, "{report:#}");
+    let mut capture = Capture::open(&lab.path("run.fdcap"), Limits::default()).unwrap();
+    let sites: Vec<_> = (0..VINTAGES.len()).map(|target| sites(&mut capture, target)).collect();
+    assert!(sites.iter().all(|same| *same == sites[0]), "{sites:#?}");
+    for (release, name) in VINTAGES {
+        let target = target(&report, release);
+        assert_eq!(target["status"], "complete", "{target:#}");
+        assert_eq!(target["console"], name, "{target:#}");
+        assert_eq!((&target["tasks"]["alive"], &target["tasks"]["completed"]), (&16.into(), &2.into()), "{target:#}");
+        assert_eq!((&target["tasks"]["born"], &target["tasks"]["died"]), (&0.into(), &0.into()), "{target:#}");
+    }
+}
+
+#[test]
+fn a_burst_that_the_console_has_not_taken_in_is_caught_up_with() {
+    let (lab, _program) = lab_with("0.5.0", "burst");
+    // A request for details makes the console catch up a little too.
+    let (lagging, _) = snapshot(&lab, &["--no-catch-up", "--max-details", "0"]);
+    assert!(anomaly(&lagging, "ingest-lag").is_some(), "{lagging:#}");
+    assert!(lagging["tasks"]["alive"].as_u64().unwrap() < 2002, "{lagging:#}");
+    assert_eq!(catch_up_calls(&lab), 0);
+    let (whole, code) = snapshot(&lab, &[]);
+    assert_eq!((code, &whole["tasks"]["alive"]), (0, &2002.into()), "{whole:#}");
+    assert!(anomaly(&whole, "ingest-lag").is_none(), "{whole:#}");
+    assert!((1..=500).contains(&catch_up_calls(&lab)));
+}
+
+#[test]
+fn five_thousand_tasks_a_second_are_seen_late_and_said_to_be() {
+    let mut lab = Lab::new();
+    let retention = [("TOKIO_CONSOLE_RETENTION", "2s")];
+    let program = Program::vintage(&lab, "0.5.0", "five-thousand-a-second", &retention);
+    lab.good_host("host", &program.address);
+    let (lagging, _) = snapshot(&lab, &["--no-catch-up"]);
+    let late = lag(&lagging).unwrap_or_else(|| panic!("no lag: {lagging:#}"));
+    assert!(late >= 1, "{lagging:#}");
+    assert!(anomaly(&lagging, "ingest-lag").unwrap()["text"].as_str().unwrap().contains("newest tasks"));
+    let (helped, _) = snapshot(&lab, &[]);
+    assert!(lag(&helped).unwrap_or(0) < late, "{lagging:#}\n{helped:#}");
+    assert!((1..=500).contains(&catch_up_calls(&lab)));
+}
+
+#[test]
+fn a_state_that_is_too_large_is_sent_to_the_first_client_alone() {
+    let (lab, program) = lab_with("0.5.0", "thirty-thousand");
+    // Whatever wakes the console lets it take in some 127 of the tasks.
+    run(async {
+        let mut client = client(&program).await;
+        let nobody = TaskDetailsRequest { id: Some(console_api::Id { id: u64::MAX }) };
+        for _ in 0..30_000 / 100 {
+            client.watch_task_details(nobody).await.unwrap_err();
+        }
+    });
+    let (first, code) = snapshot(&lab, &[]);
+    assert_eq!((code, &first["status"]), (0, &"complete".into()), "{first:#}");
+    assert_eq!((&first["tasks"]["alive"], &first["tasks"]["born"]), (&30_002.into(), &0.into()), "{first:#}");
+    let shrunk = anomaly(&first, "retention-shrunk").unwrap();
+    assert!(shrunk["state_bytes"].as_u64().unwrap() > 4 << 20, "{shrunk:#}");
+    let (second, code) = snapshot(&lab, &[]);
+    assert_eq!((code, &second["status"]), (3, &"partial".into()), "{second:#}");
+    let partial = anomaly(&second, "partial-initial-state").unwrap();
+    assert!(partial["text"].as_str().unwrap().contains("TOKIO_CONSOLE_RETENTION"), "{partial:#}");
+    assert!(anomaly(&second, "no-tasks").is_none(), "{second:#}");
+}
+
+#[test]
+fn a_runtime_whose_workers_are_all_blocked_is_observed() {
+    let (lab, _program) = lab_with("0.5.0", "blocked");
+    let (target, _) = snapshot(&lab, &[]);
+    assert_eq!(target["status"], "complete", "{target:#}");
+    assert_eq!((&target["tasks"]["running"], &target["tasks"]["never_polled"]), (&4.into(), &10.into()), "{target:#}");
+}
+
+#[test]
+fn a_paused_console_is_observed_and_stays_paused() {
+    let (lab, program) = lab_with("0.5.0", "small");
+    run(async { client(&program).await.pause(PauseRequest {}).await.unwrap() });
+    let (target, code) = snapshot(&lab, &[]);
+    assert_eq!((code, &target["status"]), (3, &"partial".into()), "{target:#}");
+    assert!(anomaly(&target, "paused").is_some(), "{target:#}");
+    assert_eq!(&target["tasks"]["alive"], 16, "{target:#}");
+    let state = run(async {
+        let mut states = client(&program).await.watch_state(StateRequest {}).await.unwrap().into_inner();
+        states.message().await.unwrap().unwrap().temporality()
+    });
+    assert_eq!(state, Temporality::Paused, "it was not ours to resume");
+}
+
+#[test]
+fn nobody_is_listed_at_the_console_once_we_have_gone() {
+    let (lab, program) = lab_with("0.5.0", "small");
+    let (target, code) = snapshot(&lab, &[]);
+    assert_eq!(code, 0, "{target:#}");
+    let (state, polls) = run(async { polls_kept(&mut client(&program).await).await });
+    assert_eq!(state, Temporality::Live);
+    assert_eq!(polls, 0);
+}
+
+#[test]
+fn the_histograms_of_a_few_suspects_are_fetched() {
+    let (lab, _program) = lab_with("0.5.0", "small");
+    let of_details = |args: &[&str]| {
+        let (target, code) = snapshot(&lab, args);
+        assert_eq!(code, 0, "{target:#}");
+        evidence(&lab).1.get("details").copied().unwrap_or(0)
+    };
+    // The 8 that meet at a lock do something; nobody holds a waker of the one that waits for ever.
+    assert_eq!(of_details(&[]), 9);
+    assert_eq!(of_details(&["--max-details", "2"]), 2);
+    assert_eq!(of_details(&["--max-details", "0"]), 0);
+}
+
+#[test]
+fn a_program_that_ends_in_the_window_is_reported_as_far_as_it_was_seen() {
+    let (lab, program) = lab_with("0.5.0", "small");
+    let observing = lab.snapshot(&["all", "-w", "60s", "-o", "json"]).spawn().unwrap();
+    run(async {
+        let mut client = client(&program).await;
+        while polls_kept(&mut client).await.1 == 0 {}
+    });
+    drop(program);
+    let output = observing.wait_with_output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let target = target(&report, "host");
+    assert_eq!((output.status.code(), &target["status"]), (Some(3), &"partial".into()), "{target:#}");
+    assert!(anomaly(target, "ended-early").is_some(), "{target:#}");
+    assert_eq!(target["tasks"]["alive"], 16, "{target:#}");
+}
+
+/// A console that never ceases to announce tasks.
+struct Flood;
+
+type Sent<T> = std::pin::Pin<Box<dyn Messages<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Instrument for Flood {
+    type WatchUpdatesStream = Sent<Update>;
+    type WatchTaskDetailsStream = Sent<TaskDetails>;
+    type WatchStateStream = Sent<State>;
+
+    async fn watch_updates(&self, _: Request<InstrumentRequest>) -> Result<Response<Sent<Update>>, Status> {
+        let updates = iter(0..).map(|update: i64| {
+            let at = |nanos| Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos });
+            let ids = || (0..1000).map(move |task| u64::try_from(update * 1000 + task + 1).unwrap());
+            let task = |id| Task { id: Some(console_api::Id { id }), ..Task::default() };
+            let stats = |id| (id, Stats { created_at: at(0), ..Stats::default() });
+            let tasks = TaskUpdate {
+                new_tasks: ids().map(task).collect(),
+                stats_update: ids().map(stats).collect(),
+                dropped_events: 0,
+            };
+            Ok(Update { now: at(1), task_update: Some(tasks), ..Update::default() })
+        });
+        Ok(Response::new(Box::pin(updates)))
+    }
+
+    async fn watch_task_details(&self, _: Request<TaskDetailsRequest>) -> Result<Response<Sent<TaskDetails>>, Status> {
+        Err(Status::invalid_argument("missing task_id"))
+    }
+
+    async fn watch_state(&self, _: Request<StateRequest>) -> Result<Response<Sent<State>>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn pause(&self, _: Request<PauseRequest>) -> Result<Response<PauseResponse>, Status> {
+        panic!("nobody pauses a console");
+    }
+
+    async fn resume(&self, _: Request<ResumeRequest>) -> Result<Response<ResumeResponse>, Status> {
+        panic!("nobody resumes a console");
+    }
+}
+
+#[test]
+fn a_console_that_floods_is_cut_off_and_what_came_is_used() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        run(async {
+            let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(listener).unwrap());
+            Server::builder().add_service(InstrumentServer::new(Flood)).serve_with_incoming(incoming).await
+        })
+    });
+    let mut lab = Lab::new();
+    lab.good_host("host", &address);
+    for (bound, words) in [(["--max-bytes", "1MiB"], "1048576 bytes"), (["--max-entities", "5000"], "5000 entities")] {
+        let (target, code) = snapshot(&lab, &bound);
+        assert_eq!((code, &target["status"]), (3, &"partial".into()), "{target:#}");
+        assert!(anomaly(&target, "bound-hit").unwrap()["text"].as_str().unwrap().contains(words), "{target:#}");
+        assert!(target["tasks"]["alive"].as_u64().unwrap() >= 5000, "{target:#}");
+    }
+}

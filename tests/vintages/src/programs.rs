@@ -1,0 +1,106 @@
+//! The programs. What the tests count is written here in plain numbers.
+
+use std::future::pending;
+use std::sync::mpsc;
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::sync::Mutex;
+use tokio::time::interval;
+
+pub struct Program {
+    pub start: fn(&Runtime),
+    /// So many tasks that their histograms have to be small.
+    pub has_many_tasks: bool,
+}
+
+pub fn find(name: &str) -> Option<Program> {
+    let (start, has_many_tasks): (fn(&Runtime), bool) = match name {
+        "small" => (small, false),
+        "burst" => (burst, true),
+        "thirty-thousand" => (thirty_thousand, true),
+        "five-thousand-a-second" => (five_thousand_a_second, true),
+        "blocked" => (blocked, false),
+        _ => return None,
+    };
+    Some(Program { start, has_many_tasks })
+}
+
+/// 8 peers that meet at a lock again and again, 4 that wait for one which a fifth holds for ever, 2 that have
+/// finished, 1 blocking. Settles for longer than two publishing intervals, so that there is a past to be told.
+fn small(runtime: &Runtime) {
+    let shared = Arc::new(Mutex::new(0_u64));
+    for _ in 0..8 {
+        let shared = Arc::clone(&shared);
+        runtime.spawn(async move {
+            let mut tick = interval(Duration::from_millis(100));
+            loop {
+                tick.tick().await;
+                *shared.lock().await += 1;
+            }
+        });
+    }
+    let lock = Arc::new(Mutex::new(()));
+    let held = Arc::clone(&lock).blocking_lock_owned();
+    runtime.spawn(async move {
+        let _held = held;
+        pending::<()>().await;
+    });
+    for _ in 0..4 {
+        let lock = Arc::clone(&lock);
+        runtime.spawn(async move { drop(lock.lock().await) });
+    }
+    for _ in 0..2 {
+        runtime.spawn(async {});
+    }
+    runtime.spawn_blocking(std::thread::park);
+    std::thread::sleep(Duration::from_millis(2500));
+}
+
+/// 2,000 tasks at once, sixteen times what the console takes in per tick.
+fn burst(runtime: &Runtime) {
+    for _ in 0..2_000 {
+        runtime.spawn(pending::<()>());
+    }
+}
+
+/// 30,000 tasks that wait: a state of more than 4 MiB, once the console has taken all of them in.
+fn thirty_thousand(runtime: &Runtime) {
+    for _ in 0..30_000 {
+        runtime.spawn(pending::<()>());
+    }
+}
+
+/// 100 tasks every 20 ms, each of which ends at once. Settles until the console has fallen behind.
+fn five_thousand_a_second(runtime: &Runtime) {
+    runtime.spawn(async {
+        let mut tick = interval(Duration::from_millis(20));
+        loop {
+            tick.tick().await;
+            for _ in 0..100 {
+                tokio::spawn(async {});
+            }
+        }
+    });
+    std::thread::sleep(Duration::from_secs(4));
+}
+
+/// Both workers are blocked for ever, and 10 tasks wait for one of them.
+fn blocked(runtime: &Runtime) {
+    let (sender, receiver) = mpsc::channel::<()>();
+    let both = Arc::new(Barrier::new(3));
+    let receiver = Arc::new(std::sync::Mutex::new(receiver));
+    for _ in 0..2 {
+        let (both, receiver) = (Arc::clone(&both), Arc::clone(&receiver));
+        runtime.spawn(async move {
+            both.wait();
+            let _ = receiver.lock().map(|receiver| receiver.recv());
+        });
+    }
+    both.wait();
+    std::mem::forget(sender);
+    for _ in 0..10 {
+        runtime.spawn(async {});
+    }
+}
