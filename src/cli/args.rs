@@ -67,6 +67,8 @@ pub enum Command {
     Captures(CapturesCommand),
     /// Make one capture of several, or one that can be shared
     Merge(MergeArgs),
+    /// Open the way to one console for the ordinary tokio-console
+    Console(ConsoleArgs),
     /// Show what an inventory says: hosts, groups, targets, and where each setting comes from
     Inventory(InventoryArgs),
     /// Try it now: a small fleet of faulty programs on this machine, no server needed
@@ -128,6 +130,29 @@ pub struct MergeArgs {
     pub redact: bool,
 }
 
+/// `console`.
+#[derive(Debug, Args)]
+pub struct ConsoleArgs {
+    /// A host with one console, `HOST/CONSOLE`, or a console of this machine: `http://localhost:6669`
+    #[arg(value_name = "HOST")]
+    pub target: String,
+    /// Inventory, as for `snapshot`. Without one, the host is an ssh alias
+    #[arg(short, long, value_name = "PATH")]
+    pub inventory: Vec<String>,
+    /// Print the address and wait until Ctrl-C, even where tokio-console is installed
+    #[arg(long)]
+    pub address: bool,
+    /// Use this ssh configuration instead of your own (`ssh -F`)
+    #[arg(long, value_name = "PATH")]
+    pub ssh_config: Option<PathBuf>,
+    /// Add an ssh option (`ssh -o`); repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub ssh_option: Vec<String>,
+    /// Further arguments of tokio-console
+    #[arg(last = true, value_name = "ARGUMENTS")]
+    pub arguments: Vec<std::ffi::OsString>,
+}
+
 /// `inventory`.
 #[derive(Debug, Args)]
 pub struct InventoryArgs {
@@ -173,7 +198,7 @@ pub struct CompletionsArgs {
 }
 
 /// Which hosts.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Hosts")]
 pub struct SelectArgs {
     /// Hosts, groups and patterns as in Ansible: `web`, `a:b`, `a:&b`, `a:!b`, `web[01:20]`, `~regex`, `all`; or a
@@ -203,7 +228,7 @@ pub struct SelectArgs {
 }
 
 /// How hosts are observed.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Collecting")]
 pub struct CollectArgs {
     /// How long each console is watched; 0s takes its first message alone

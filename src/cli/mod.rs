@@ -6,8 +6,8 @@ mod history;
 mod progress;
 
 pub use args::{
-    AnalyzeArgs, Cli, CollectArgs, ColorChoice, Command, CompletionsArgs, DemoArgs, InventoryArgs, JudgeArgs,
-    MergeArgs, OutputSpec, ReportArgs, SelectArgs, SnapshotArgs,
+    AnalyzeArgs, Cli, CollectArgs, ColorChoice, Command, CompletionsArgs, ConsoleArgs, DemoArgs, InventoryArgs,
+    JudgeArgs, MergeArgs, OutputSpec, ReportArgs, SelectArgs, SnapshotArgs,
 };
 pub use check::{AcceptArgs, CheckArgs};
 pub use history::{CapturesCommand, DiffArgs, FailOnChange};

@@ -42,7 +42,7 @@ impl Drop for Group {
 /// Has the kernel end the child when we die, however we die.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
-fn die_with_parent(command: &mut Command) {
+pub(super) fn die_with_parent(command: &mut Command) {
     let parent = rustix::process::getpid();
     let before_exec = move || {
         rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
@@ -57,7 +57,7 @@ fn die_with_parent(command: &mut Command) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn die_with_parent(_: &mut Command) {}
+pub(super) fn die_with_parent(_: &mut Command) {}
 
 /// Hundreds of hosts need more descriptors than the usual soft limit of 1024.
 pub(super) fn raise_file_limit() {

@@ -21,6 +21,7 @@ mod private;
 mod ssh;
 mod stop;
 mod tap;
+mod tunnel;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,8 @@ use crate::plan::Plan;
 use journey::{Assignment, Collector};
 use ledger::Ledger;
 use stop::Stop;
+
+pub use tunnel::{TunnelError, Visit, Visitor, tunnel};
 
 /// Something that a person who waits may want to see.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -186,6 +186,12 @@ impl Master {
             .then(|| Failure::new(Reason::SessionLost, classify::last_line(&self.stderr.text_from(0))))
     }
 
+    /// Waits until the session ends by itself.
+    pub(super) async fn ended(&self) {
+        let mut stderr = self.stderr.clone();
+        stderr.wait_for(0, |_| false).await;
+    }
+
     /// Ends the session: politely, then by force, and waits until it is gone.
     pub(super) async fn close(mut self) {
         self.group.signal(Signal::TERM);

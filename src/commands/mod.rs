@@ -5,6 +5,7 @@ mod analyze;
 mod captures;
 mod check;
 mod completions;
+mod console;
 mod demo;
 mod diff;
 mod emit;
@@ -56,6 +57,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Diff(args) => diff::run(args, cli),
         Command::Captures(command) => captures::run(command),
         Command::Merge(args) => merge::run(args),
+        Command::Console(args) => console::run(args),
         Command::Inventory(args) => inventory::run(args, cli),
         Command::Demo(args) => demo::run(args, cli),
         Command::DemoProgram { name } => demo::program(name),

@@ -14,7 +14,7 @@ pub(super) fn plan(select: &SelectArgs, collect: &CollectArgs) -> Result<Plan, C
     resolve(select, collect).map_err(CommandError::usage)
 }
 
-fn resolve(select: &SelectArgs, collect: &CollectArgs) -> anyhow::Result<Plan> {
+pub(super) fn resolve(select: &SelectArgs, collect: &CollectArgs) -> anyhow::Result<Plan> {
     let inventory = inventory(select)?;
     let selection = selection(select, inventory.as_ref())?;
     Ok(plan::plan(inventory.as_ref(), &selection, budget(collect), ssh(collect)?)?)
