@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    fleetdiag::commands::run(&fleetdiag::cli::Cli::parse())
+    fleetdiag::commands::run(std::env::args_os().collect())
 }

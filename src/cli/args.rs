@@ -24,6 +24,12 @@ pub struct Cli {
     /// More detail in the report
     #[arg(short, long, global = true, help_heading = "Display")]
     pub verbose: bool,
+    /// Take settings from this file instead of the nearest `fleetdiag.yaml` above the working directory
+    #[arg(long, value_name = "PATH", global = true, help_heading = "Settings")]
+    pub settings: Option<PathBuf>,
+    /// Take no settings from a file
+    #[arg(long, global = true, conflicts_with = "settings", help_heading = "Settings")]
+    pub no_settings: bool,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -166,7 +172,7 @@ pub struct InventoryArgs {
     #[arg(long, help_heading = "Output")]
     pub json: bool,
     /// Print an inventory of every alias of your ssh configuration
-    #[arg(long, conflicts_with_all = ["json", "graph", "inventory", "patterns"], help_heading = "Output")]
+    #[arg(long, conflicts_with_all = ["json", "graph", "patterns"], help_heading = "Output")]
     pub from_ssh_config: bool,
     /// Use this ssh configuration instead of your own (`ssh -F`)
     #[arg(long, value_name = "PATH", help_heading = "Output")]

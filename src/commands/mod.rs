@@ -16,10 +16,12 @@ mod merge;
 mod observe;
 mod planning;
 mod rerun;
+mod settings;
 mod shard;
 mod snapshot;
 mod store;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
@@ -47,10 +49,18 @@ impl<E: Into<anyhow::Error>> From<E> for CommandError {
     }
 }
 
-/// Runs what the command line asks for, and tells what the program exits with.
+/// Runs what the command line asks for, settings of the project included, and tells what the program exits with.
 #[must_use]
-pub fn run(cli: &Cli) -> ExitCode {
-    let result = match &cli.command {
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    let result = settings::parse(arguments).map_err(CommandError::usage).and_then(|cli| command(&cli));
+    result.unwrap_or_else(|CommandError { code, error }| {
+        emit::complain(&error);
+        ExitCode::from(code)
+    })
+}
+
+fn command(cli: &Cli) -> Result<ExitCode, CommandError> {
+    match &cli.command {
         Command::Snapshot(args) => snapshot::run(args, cli),
         Command::Check(args) => check::run(args, cli),
         Command::Analyze(args) => analyze::run(args, cli),
@@ -63,9 +73,5 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::DemoProgram { name } => demo::program(name),
         Command::Completions(args) => completions::shell(args),
         Command::Man => completions::manual(),
-    };
-    result.unwrap_or_else(|CommandError { code, error }| {
-        emit::complain(&error);
-        ExitCode::from(code)
-    })
+    }
 }
