@@ -157,6 +157,8 @@ pub struct Hotspot {
     pub confidence: Confidence,
     /// Why it stands where it stands, in words.
     pub rank_reason: String,
+    /// Another place on the same hosts explains it, so it ranks after the others of its severity.
+    pub is_consequence: bool,
     /// What else belongs to it, a sentence each: its cause at another place, what tells its hosts from the others, the
     /// same place in other builds.
     pub related: Vec<String>,

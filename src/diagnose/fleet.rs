@@ -14,6 +14,7 @@ use super::profile::{Places, SiteProfile, counts, detectors, profile};
 use super::rank::{hotspots, rank};
 use super::suppress::set_aside;
 use super::verdict::Gate;
+use super::waits::Waits;
 use crate::model::{Failure, Service, Snapshot, Target, TargetId};
 use crate::playbook::{Playbook, Rule, Severity};
 
@@ -23,6 +24,7 @@ pub struct Fleet<'a> {
     playbook: &'a Playbook,
     sites: BTreeMap<FleetSite, SiteProfile>,
     places: Places,
+    waits: Waits,
     services: BTreeMap<Service, usize>,
     targets: BTreeMap<TargetId, TargetReport>,
 }
@@ -35,6 +37,7 @@ impl<'a> Fleet<'a> {
             playbook,
             sites: BTreeMap::new(),
             places: BTreeMap::new(),
+            waits: Waits::default(),
             services: BTreeMap::new(),
             targets: BTreeMap::new(),
         }
@@ -58,6 +61,7 @@ impl<'a> Fleet<'a> {
             self.sites.entry(site).or_default().merge(profile);
         }
         self.add_places(profile.places);
+        self.waits.merge(profile.waits);
         self.report(target, status);
     }
 
@@ -80,7 +84,7 @@ impl<'a> Fleet<'a> {
         let evidence = self.evidence(coverage);
         let Conditions { places, unjudged } = condition::judge(&self.playbook.rules, &evidence);
         let mut hotspots = hotspots(&self.places, places, self.playbook, &evidence);
-        rank(&mut hotspots, |_| false);
+        rank(&mut hotspots);
         let mut targets: Vec<_> = self.targets.into_values().collect();
         count_findings(&mut targets, &hotspots);
         targets.sort_by_cached_key(|target| (oddness(&target.status), target.id.clone()));
@@ -95,7 +99,7 @@ impl<'a> Fleet<'a> {
             unjudged,
             targets,
             sites: self.sites.into_iter().map(|(site, profile)| site_report(site, profile)).collect(),
-            waits: Vec::new(),
+            waits: self.waits.into_report(),
             outliers: Vec::new(),
             rules: self.playbook.rules.iter().map(rule_facts).collect(),
             gate: *gate,

@@ -13,6 +13,7 @@ mod profile;
 mod rank;
 mod suppress;
 mod verdict;
+mod waits;
 mod words;
 
 pub use compare::{

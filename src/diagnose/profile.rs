@@ -1,11 +1,13 @@
 //! One target's tasks as counts by spawn site, and what the rules recognise on it. Once profiled, the tasks are dropped.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::detect::{self, Context, Tally};
+use super::detect::{self, Context, Queue, Tally};
 use super::diagnosis::{Counts, FleetSite, SiteFigures, Subject};
 use super::distribution::Times;
 use super::hits::{Found, Hits};
+use super::waits::Waits;
 use crate::model::{Activity, ObservationWindow, Snapshot, Target, TargetId, TargetTime, Task, TaskKind, TaskState};
 use crate::playbook::{Detector, Rule};
 
@@ -42,6 +44,7 @@ pub(super) type Places = BTreeMap<Subject, BTreeMap<usize, Hits>>;
 pub(super) struct Profile {
     pub sites: BTreeMap<FleetSite, SiteProfile>,
     pub places: Places,
+    pub waits: Waits,
 }
 
 /// While the tasks of one site on one target are looked at.
@@ -68,10 +71,14 @@ pub(super) fn profile(rules: &[Rule], target: &Target, snapshot: &Snapshot) -> P
             }
         }
     }
+    let waits = snapshot.waits();
+    let queues = detect::queues(&waits);
     let mut profile = Profile::default();
+    profile.waits.add(&target.service, &target.id, &queues, snapshot);
     for (rule, detector) in detectors(rules) {
         let mut judged = Judged { rule, detector, target, snapshot, places: &mut profile.places };
         judged.sites(&watched, &context);
+        judged.queues(&queues, &context);
         if let Some((hit, words)) = detect::observed(detector, target, snapshot) {
             judged.put(judged.process(), Hits::of_place(hit, &target.id, 1, 1, Some(words)));
         }
@@ -151,6 +158,34 @@ impl Judged<'_> {
                 self.put(subject, Hits::of_place(hit, &self.target.id, affected, 0, None));
             }
         }
+    }
+
+    fn queues(&mut self, queues: &[Queue<'_>], context: &Context<'_>) {
+        for contended in self.detector.detect_queues(queues, self.snapshot, context) {
+            let Some(subject) = self.resource(contended.queue) else { continue };
+            let hits = Hits::of_place(contended.hit, &self.target.id, contended.affected, 0, Some(contended.words));
+            self.put(subject, hits);
+        }
+    }
+
+    /// The resource, by where it was created; one that has no place by the site most of whose tasks wait for it.
+    fn resource(&self, queue: &Queue<'_>) -> Option<Subject> {
+        if let Some(location) = queue.resource.and_then(|resource| resource.location.clone()) {
+            let concrete_type = queue.kind.concrete_type().to_owned();
+            return Some(Subject::Resource {
+                service: self.target.service.clone(),
+                concrete_type,
+                location: Some(location),
+            });
+        }
+        let mut waiters: BTreeMap<usize, u64> = BTreeMap::new();
+        for wait in &queue.waits {
+            *waiters.entry(wait.task.site.0 as usize).or_default() += 1;
+        }
+        let most = waiters
+            .into_iter()
+            .filter_map(|(index, count)| Some((count, Reverse(self.snapshot.sites.get(index)?), index)));
+        self.site(most.max()?.2)
     }
 
     /// How many of the workers are taken.

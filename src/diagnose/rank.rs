@@ -5,7 +5,7 @@
 //! before dependencies, those before tokio, then service and location.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::condition::{Evidence, Judged, judged, watched};
 use super::diagnosis::{Finding, Hotspot, Subject};
@@ -14,7 +14,7 @@ use super::hits::Hits;
 use super::profile::Places;
 use super::words::evidence;
 use crate::model::Origin;
-use crate::playbook::{Playbook, Rule, Scope};
+use crate::playbook::{Detector, Playbook, Rule, Scope};
 
 /// Every place with findings, unranked: what detectors recognised, and where `conditions` hold.
 pub(super) fn hotspots(
@@ -28,14 +28,18 @@ pub(super) fn hotspots(
         let found = hits.iter().filter_map(|(rule, hits)| finding(playbook.rules.get(*rule)?, hits, subject, seen));
         findings.entry(subject.clone()).or_default().extend(found);
     }
+    let judges_lifetimes = |rule: &Rule| rule.detector().is_some_and(Detector::judges_lifetimes);
+    let lifetimes: BTreeSet<_> =
+        playbook.rules.iter().filter(|rule| judges_lifetimes(rule)).map(|rule| &rule.id).collect();
     let hotspot = |(subject, mut findings): (Subject, Vec<Finding>)| {
-        findings.sort_by_cached_key(|finding| (key(finding), finding.rule.clone()));
+        findings.sort_by_cached_key(|finding| (key(finding), lifetimes.contains(&finding.rule), finding.rule.clone()));
         let first = findings.first()?;
         Some(Hotspot {
             subject,
             severity: first.severity,
             confidence: first.confidence,
             rank_reason: rank_reason(first),
+            is_consequence: false,
             related: Vec::new(),
             findings,
         })
@@ -43,11 +47,12 @@ pub(super) fn hotspots(
     findings.into_iter().filter_map(hotspot).collect()
 }
 
-/// Puts them in their order; `is_explained` tells which of them another place explains.
-pub(super) fn rank(hotspots: &mut [Hotspot], is_explained: impl Fn(&Hotspot) -> bool) {
+/// Puts them in their order.
+pub(super) fn rank(hotspots: &mut [Hotspot]) {
     hotspots.sort_by_cached_key(|hotspot| {
         let worst = key(&hotspot.findings[0]);
-        (Reverse(hotspot.severity), is_explained(hotspot), worst, origin(&hotspot.subject), hotspot.subject.clone())
+        let Hotspot { severity, is_consequence, subject, .. } = hotspot;
+        (Reverse(*severity), *is_consequence, worst, origin(subject), subject.clone())
     });
 }
 
@@ -70,12 +75,13 @@ fn origin(subject: &Subject) -> u8 {
 pub(super) fn rank_again(hotspots: &mut Vec<Hotspot>) {
     hotspots.retain(|hotspot| !hotspot.findings.is_empty());
     for hotspot in hotspots.iter_mut() {
-        hotspot.findings.sort_by_cached_key(|finding| (key(finding), finding.rule.clone()));
+        // Stable: equal ones stay as they were.
+        hotspot.findings.sort_by_cached_key(key);
         let first = &hotspot.findings[0];
         (hotspot.severity, hotspot.confidence) = (first.severity, first.confidence);
         hotspot.rank_reason = rank_reason(first);
     }
-    hotspots.sort_by_cached_key(|hotspot| (key(&hotspot.findings[0]), hotspot.subject.clone()));
+    rank(hotspots);
 }
 
 /// The order of findings, the smallest first.

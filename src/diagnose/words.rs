@@ -3,7 +3,21 @@
 use std::time::Duration;
 
 use super::hits::Worst;
+use crate::model::Site;
 use crate::playbook::Detector;
+
+/// A spawn site in a sentence.
+pub(super) fn place(site: &Site) -> String {
+    let mut place = match (&site.location, &site.fn_name) {
+        (Some(location), _) => location.to_string(),
+        (None, Some(name)) => name.clone(),
+        (None, None) => "a place that is not known".to_owned(),
+    };
+    if let Some(name) = &site.name {
+        place.push_str(&format!(" ({name})"));
+    }
+    place
+}
 
 /// The worst case in one line of figures.
 pub(super) fn evidence(detector: Detector, worst: &Worst) -> String {

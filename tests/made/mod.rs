@@ -92,6 +92,7 @@ pub fn fleet(hosts: usize, sites: usize, text: &str) -> Diagnosis {
             severity: severities[at * 3 / sites.clamp(1, 40)],
             confidence: Confidence::High,
             rank_reason: format!("because {text}"),
+            is_consequence: false,
             related: Vec::new(),
             findings: vec![finding(
                 at % 4 + 1,

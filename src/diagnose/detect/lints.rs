@@ -13,6 +13,8 @@ const WAITED_BEFORE: &str = "it was woken before: a task that went on to `pendin
 const OLD_TOKIO: &str = "tokio before 1.35 keeps tasks that have completed in sight while spans made inside them live";
 const OLD_EVENTS: &str = "console-subscriber before 0.1.6 with dropped events: what woke the task may have been lost";
 const LOCAL: &str = "tasks of a `LocalSet` have been reported without reason (tokio-console issue 237)";
+const KEPT_BY_BLOCKING: &str =
+    "it may have ended: a blocking task that it started and that still lives keeps it in sight";
 const LARGER: &str = "the spawned future is the larger one, as with tokio's `taskdump`: it may not be boxed at all";
 
 pub(super) fn large(task: &Task, size_bytes: u64) -> Option<Hit> {
@@ -62,11 +64,20 @@ pub(super) fn lost_waker(task: &Task, kind: &TaskKind, context: &Context<'_>) ->
     } else if stats.waker_drops <= stats.wakes {
         hit.capped(Confidence::Low, ALL_USED)
     } else if stats.wakes > 0 {
-        hit.capped(Confidence::Medium, WAITED_BEFORE)
+        hit.capped(Confidence::Low, WAITED_BEFORE)
     } else {
         hit
     };
+    let hit = if may_have_ended(task, context) { hit.capped(Confidence::Low, KEPT_BY_BLOCKING) } else { hit };
     Some(known_false_alarms(hit, kind, context))
+}
+
+/// A blocking task's span is a child of the task that started it, and keeps it in sight for as long as it lives: what
+/// tokio-console's issues 345 and 380 were about, which tokio 1.35 cured for other tasks only.
+fn may_have_ended(task: &Task, context: &Context<'_>) -> bool {
+    let (first, last) = (task.last.stats.first_poll, task.last.stats.last_poll_ended);
+    let started_before = context.blocking.partition_point(|started| Some(*started) < first);
+    context.blocking.get(started_before).is_some_and(|started| Some(*started) <= last)
 }
 
 /// What tokio-console's issues 149, 237, 345 and 380 are about.
@@ -129,6 +140,7 @@ mod tests {
         anomalies: &[],
         vintage: Some(Vintage::Since05),
         tokio: Some((1, 54)),
+        blocking: Vec::new(),
     };
 
     fn detect(detector: Detector, task: &Task, kind: &TaskKind) -> Option<Hit> {
@@ -175,7 +187,7 @@ mod tests {
         let raced_then_pending = stats(1, 2, 2);
         let judged = |stats| confidence(Detector::LostWaker, &task(stats, stats));
         assert_eq!(judged(slept_then_pending), Some(Confidence::Low), "its only waker was used");
-        assert_eq!(judged(raced_then_pending), Some(Confidence::Medium));
+        assert_eq!(judged(raced_then_pending), Some(Confidence::Low), "a sleep makes two wakers and uses one");
         assert_eq!(judged(stats(0, 1, 1)), Some(Confidence::High));
     }
 
@@ -191,6 +203,9 @@ mod tests {
         let old_tokio = Context { tokio: Some((1, 34)), ..NEW };
         assert_eq!(judged(TaskKind::Task, &old_tokio), (Confidence::Low, Some(OLD_TOKIO)));
         assert_eq!(judged(TaskKind::Local, &NEW), (Confidence::Medium, Some(LOCAL)));
+        let blocking = |started| Context { blocking: vec![at(started)], ..NEW };
+        assert_eq!(judged(TaskKind::Task, &blocking(2)), (Confidence::Low, Some(KEPT_BY_BLOCKING)));
+        assert_eq!(judged(TaskKind::Task, &blocking(8)), (Confidence::High, None), "somebody else started that one");
         let dropped = [Anomaly::DroppedEvents { tasks: 1, resources: 0, async_ops: 0 }];
         let old_events = Context { vintage: Some(Vintage::UpTo015), anomalies: &dropped, ..NEW };
         assert_eq!(judged(TaskKind::Task, &old_events), (Confidence::Low, Some(OLD_EVENTS)));

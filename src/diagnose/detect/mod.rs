@@ -4,6 +4,7 @@ mod anomalies;
 mod lints;
 mod polls;
 mod process;
+mod resources;
 mod sites;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::model::{Anomaly, Snapshot, TargetTime, Task, TaskKind, Vintage};
 use crate::playbook::{Confidence, Detector};
 
 pub(super) use process::{failed, observed};
+pub(super) use resources::{Queue, queues, site as site_of};
 pub(super) use sites::Tally;
 
 /// A task that a detector has recognised, or a place.
@@ -39,7 +41,7 @@ impl Hit {
 const ONE_SAMPLE: &str = "seen in one sample only; a longer `--window` confirms it or not";
 
 /// What detectors must know of the target beside the task.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Context<'a> {
     pub start: Option<TargetTime>,
     pub end: Option<TargetTime>,
@@ -49,6 +51,8 @@ pub(super) struct Context<'a> {
     pub vintage: Option<Vintage>,
     /// Major and minor.
     pub tokio: Option<(u32, u32)>,
+    /// When the blocking tasks that are alive were started, in order.
+    pub blocking: Vec<TargetTime>,
 }
 
 impl<'a> Context<'a> {
@@ -61,6 +65,7 @@ impl<'a> Context<'a> {
             anomalies: &snapshot.anomalies,
             vintage: snapshot.vintage,
             tokio: snapshot.tokio_version.as_deref().and_then(major_and_minor),
+            blocking: blocking(snapshot),
         }
     }
 
@@ -69,6 +74,15 @@ impl<'a> Context<'a> {
         let since = self.start.max(Some(task.created_at)).unwrap_or(task.created_at);
         task.last.at.since(since)
     }
+}
+
+/// Tasks are ordered by age, so these are too.
+fn blocking(snapshot: &Snapshot) -> Vec<TargetTime> {
+    let is_blocking = |task: &&Task| {
+        let site = snapshot.sites.get(task.site.0 as usize);
+        task.last.stats.dropped_at.is_none() && site.is_some_and(|site| site.kind == TaskKind::Blocking)
+    };
+    snapshot.tasks.iter().filter(is_blocking).map(|task| task.created_at).collect()
 }
 
 fn major_and_minor(version: &str) -> Option<(u32, u32)> {
@@ -92,6 +106,11 @@ impl Detector {
                 | Self::BlockingPoolQueue { .. }
                 | Self::CancelledWhileWoken { .. }
         )
+    }
+
+    /// Whether it judges a task's whole life, so that what judges the window says more.
+    pub(super) fn judges_lifetimes(self) -> bool {
+        matches!(self, Self::SelfWakes { .. })
     }
 
     /// Looks at one task.
