@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::check::CheckArgs;
 use super::history::{CapturesCommand, DiffArgs};
+use super::playbook::{ExplainArgs, PlaybookArgs};
 use crate::diagnose::Allowance;
 use crate::report::Format;
 
@@ -79,6 +80,10 @@ pub enum Command {
     Inventory(InventoryArgs),
     /// Try it now: a small fleet of faulty programs on this machine, no server needed
     Demo(DemoArgs),
+    /// Playbooks: list, show, explain, lint, test
+    Playbook(PlaybookArgs),
+    /// Everything about a rule: what it detects, why it matters, what to do, what not to conclude
+    Explain(ExplainArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page, in roff
@@ -285,6 +290,12 @@ pub struct CollectArgs {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Judging")]
 pub struct JudgeArgs {
+    /// Judge with this playbook: a name of `playbook list`, or a file; repeatable, later ones override earlier ones
+    #[arg(short = 'p', long, value_name = "NAME|PATH")]
+    pub playbook: Vec<String>,
+    /// Change a threshold; repeatable, for example `--set long-poll.typical=50ms`
+    #[arg(long, value_name = "RULE.THRESHOLD=VALUE")]
+    pub set: Vec<String>,
     /// Exit with 1 on findings of this severity or worse: info, warning, critical, or never
     #[arg(long, value_name = "SEVERITY", value_parser = severity)]
     pub fail_on: Option<FailOn>,

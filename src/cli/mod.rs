@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod history;
+mod playbook;
 mod progress;
 
 pub use args::{
@@ -11,4 +12,5 @@ pub use args::{
 };
 pub use check::{AcceptArgs, CheckArgs};
 pub use history::{CapturesCommand, DiffArgs, FailOnChange};
+pub use playbook::{ExplainArgs, PlaybookArgs, PlaybookCommand};
 pub use progress::Display;

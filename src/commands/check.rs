@@ -12,21 +12,23 @@ use super::judge::{judge, open_all};
 use super::live::Live;
 use super::observe::observe;
 use super::planning;
+use super::playbook::Judging;
 use crate::cli::{CheckArgs, Cli};
 use crate::diagnose::{Because, Diagnosis, Gate, compare, confirm, set_aside_known};
 
 pub(super) fn run(args: &CheckArgs, cli: &Cli) -> Result<ExitCode, CommandError> {
     // Whatever is wrong with the files is said before any server is asked.
+    let judging = Judging::of(&args.judge).map_err(CommandError::usage)?;
     let accepted = suppressions(&args.accept).map_err(CommandError::usage)?;
     let baseline = match &args.baseline {
         None => None,
-        Some(path) => Some(judged(std::slice::from_ref(path), args).map_err(CommandError::usage)?.remove(0)),
+        Some(path) => Some(judged(std::slice::from_ref(path), &judging).map_err(CommandError::usage)?.remove(0)),
     };
     let lines = if args.capture.is_empty() { Some(Live::open(&args.report)?) } else { None };
     let mut observations = if let Some(lines) = &lines {
-        live(args, cli, lines)?
+        live(args, &judging, cli, lines)?
     } else {
-        judged(&args.capture, args).map_err(CommandError::usage)?
+        judged(&args.capture, &judging).map_err(CommandError::usage)?
     };
     let of = args.confirm as usize;
     // A run that a person stopped has fewer: what there is is reported, and nothing in it is confirmed.
@@ -38,7 +40,7 @@ pub(super) fn run(args: &CheckArgs, cli: &Cli) -> Result<ExitCode, CommandError>
         )));
     }
     let Some(mut diagnosis) = observations.pop() else { return Err(anyhow::anyhow!("nothing was observed").into()) };
-    let gate = Gate { require_hosts: args.require_hosts, ..planning::gate(&args.judge) };
+    let gate = Gate { require_hosts: args.require_hosts, ..judging.gate };
     let mut remarks = accepted.apply(&mut diagnosis);
     if let Some(baseline) = &baseline {
         let cautions = compare(baseline, &diagnosis).cautions;
@@ -57,14 +59,14 @@ pub(super) fn run(args: &CheckArgs, cli: &Cli) -> Result<ExitCode, CommandError>
 }
 
 /// Observes as often as findings must be confirmed. Each run has its own capture.
-fn live(args: &CheckArgs, cli: &Cli, lines: &Live) -> Result<Vec<Diagnosis>, CommandError> {
+fn live(args: &CheckArgs, judging: &Judging, cli: &Cli, lines: &Live) -> Result<Vec<Diagnosis>, CommandError> {
     if args.confirm > 1 && args.collect.save.is_some() {
         return Err(CommandError::usage(anyhow::anyhow!(
             "`--save` keeps one observation and `--confirm {}` makes several; leave `--save` out and find them in the store",
             args.confirm
         )));
     }
-    let plan = planning::plan(&args.select, &args.collect)?;
+    let plan = judging.window(planning::plan(&args.select, &args.collect)?, &args.collect);
     let mut diagnoses: Vec<Diagnosis> = Vec::new();
     for number in 1..=args.confirm {
         if args.confirm > 1 && !cli.quiet {
@@ -74,7 +76,7 @@ fn live(args: &CheckArgs, cli: &Cli, lines: &Live) -> Result<Vec<Diagnosis>, Com
         let silent = Live::default();
         let lines = if number == args.confirm { lines } else { &silent };
         let mut collected = observe(&plan, &args.select.patterns, &args.collect, cli.quiet, lines)?;
-        diagnoses.push(judge(&mut collected.capture, &args.judge)?);
+        diagnoses.push(judge(&mut collected.capture, judging)?);
         if diagnoses.last().is_some_and(|diagnosis| diagnosis.run.interrupted) {
             break;
         }
@@ -82,10 +84,10 @@ fn live(args: &CheckArgs, cli: &Cli, lines: &Live) -> Result<Vec<Diagnosis>, Com
     Ok(diagnoses)
 }
 
-fn judged(names: &[std::path::PathBuf], args: &CheckArgs) -> anyhow::Result<Vec<Diagnosis>> {
+fn judged(names: &[std::path::PathBuf], judging: &Judging) -> anyhow::Result<Vec<Diagnosis>> {
     let mut diagnoses = Vec::new();
     for mut capture in open_all(names)? {
-        diagnoses.push(judge(&mut capture, &args.judge)?);
+        diagnoses.push(judge(&mut capture, judging)?);
     }
     if diagnoses.is_empty() {
         bail!("no capture was named");

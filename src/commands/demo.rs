@@ -11,12 +11,14 @@ use super::judge::judge;
 use super::live::Live;
 use super::observe::observe;
 use super::planning::budget;
+use super::playbook::Judging;
 use crate::cli::{Cli, DemoArgs};
 use crate::demo::{self, Fleet};
 use crate::inventory::{Inventory, Pattern};
 use crate::plan::{Selection, SshSettings, plan};
 
 pub(super) fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, CommandError> {
+    let judging = Judging::of(&args.judge).map_err(CommandError::usage)?;
     if !cli.quiet {
         note("starting a small fleet of tokio programs on this machine");
     }
@@ -29,10 +31,11 @@ pub(super) fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, CommandError> 
     let inventory = Inventory::load(&[file.path().to_string_lossy().into_owned()])?;
     let all = Selection { patterns: vec![Pattern::parse("all")?], ..Selection::default() };
     let plan = plan(Some(&inventory), &all, budget(&args.collect), SshSettings::default())?;
+    let plan = judging.window(plan, &args.collect);
     let live = Live::open(&args.report)?;
     let mut collected = observe(&plan, &["demo".to_owned()], &args.collect, cli.quiet, &live)?;
     drop(fleet);
-    let diagnosis = judge(&mut collected.capture, &args.judge)?;
+    let diagnosis = judge(&mut collected.capture, &judging)?;
     live.emit(&diagnosis, &args.report, cli)?;
     if !cli.quiet {
         let code = diagnosis.exit_code;

@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use super::CommandError;
 use super::emit::{deliver, layout_for};
 use super::judge::{judge, open_all};
+use super::playbook::Judging;
 use crate::cli::{Cli, DiffArgs, FailOnChange, JudgeArgs, OutputSpec};
 use crate::diagnose::{Change, Comparison, Kind, compare};
 use crate::playbook::Severity;
@@ -27,8 +28,9 @@ pub(super) fn run(args: &DiffArgs, cli: &Cli) -> Result<ExitCode, CommandError> 
 fn compared(args: &DiffArgs) -> anyhow::Result<Comparison> {
     let mut captures = open_all(&[args.before.clone(), args.after.clone()])?;
     // Both are judged now, by the same rules, whatever the runs themselves went by.
-    let before = judge(&mut captures[0], &JudgeArgs::default())?;
-    let after = judge(&mut captures[1], &JudgeArgs::default())?;
+    let judging = Judging::of(&JudgeArgs::default())?;
+    let before = judge(&mut captures[0], &judging)?;
+    let after = judge(&mut captures[1], &judging)?;
     let comparison = compare(&before, &after);
     match comparison.cautions.iter().find(|caution| caution.forbids) {
         Some(caution) if !args.force => {

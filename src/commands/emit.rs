@@ -84,6 +84,12 @@ fn layout(terminal: bool, width: Option<u16>, top: Option<usize>, cli: &Cli) -> 
     }
 }
 
+/// How a page to read on stdout looks.
+pub(super) fn page_options(cli: &Cli) -> report::Options {
+    let args = ReportArgs { output: Vec::new(), top: None, width: None };
+    options(&args, cli, io::stdout().is_terminal())
+}
+
 /// Whether the user's locale can show more than ASCII, by the order in which POSIX reads these variables.
 fn utf8_locale() -> bool {
     let set = |name: &&str| std::env::var(name).ok().filter(|value| !value.is_empty());

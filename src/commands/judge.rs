@@ -4,14 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::planning::gate;
+use super::playbook::Judging;
 use super::store::resolve;
 use crate::capture::{Capture, CaptureError, Limits, merge};
-use crate::cli::JudgeArgs;
 use crate::decode::{self, Decoder};
 use crate::diagnose::{Diagnosis, Fleet, RunFacts};
 use crate::model::{Observation, Outcome, Snapshot};
-use crate::playbook;
 
 /// Opens captures by path or by their names in the store.
 pub(super) fn open_all(names: &[PathBuf]) -> anyhow::Result<Vec<Capture>> {
@@ -36,25 +34,25 @@ pub(super) fn open_merged(names: &[PathBuf]) -> anyhow::Result<Capture> {
 }
 
 /// Judges a capture target by target, so that memory holds one of them at a time.
-pub(super) fn judge(capture: &mut Capture, args: &JudgeArgs) -> anyhow::Result<Diagnosis> {
-    let playbook = playbook::built_in();
+pub(super) fn judge(capture: &mut Capture, judging: &Judging) -> anyhow::Result<Diagnosis> {
+    let Judging { playbook, gate } = judging;
     let facts = RunFacts {
         started: capture.run().started.to_string(),
         collected_by: capture.run().collected_by.clone(),
         judged_by: env!("CARGO_PKG_VERSION").to_owned(),
         window: capture.run().window,
-        playbooks: vec![playbook.name.clone()],
+        playbooks: playbook.name.split(' ').map(str::to_owned).collect(),
         interrupted: capture.interrupted(),
     };
     let targets: Vec<_> = capture.targets().map(|(target, outcome)| (target.clone(), outcome.clone())).collect();
-    let mut fleet = Fleet::new(&playbook);
+    let mut fleet = Fleet::new(playbook);
     for (index, (target, outcome)) in targets.iter().enumerate() {
         match outcome {
             Outcome::Failed(failure) => fleet.failed(target, failure),
             Outcome::Observed(observation) => fleet.observed(target, snapshot(capture, index, observation)?),
         }
     }
-    Ok(fleet.diagnose(facts, &gate(args)))
+    Ok(fleet.diagnose(facts, gate))
 }
 
 fn snapshot(capture: &mut Capture, index: usize, observation: &Observation) -> Result<Snapshot, CaptureError> {

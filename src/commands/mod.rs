@@ -9,12 +9,15 @@ mod console;
 mod demo;
 mod diff;
 mod emit;
+mod explain;
 mod inventory;
 mod judge;
 mod live;
 mod merge;
 mod observe;
 mod planning;
+mod playbook;
+mod playbook_test;
 mod rerun;
 mod settings;
 mod shard;
@@ -71,6 +74,8 @@ fn command(cli: &Cli) -> Result<ExitCode, CommandError> {
         Command::Inventory(args) => inventory::run(args, cli),
         Command::Demo(args) => demo::run(args, cli),
         Command::DemoProgram { name } => demo::program(name),
+        Command::Playbook(args) => playbook::run(args, cli),
+        Command::Explain(args) => explain::run(args, cli),
         Command::Completions(args) => completions::shell(args),
         Command::Man => completions::manual(),
     }

@@ -5,8 +5,7 @@ use anyhow::{Context, bail};
 use super::CommandError;
 use super::emit::note;
 use super::{rerun, shard};
-use crate::cli::{CollectArgs, JudgeArgs, SelectArgs};
-use crate::diagnose::Gate;
+use crate::cli::{CollectArgs, SelectArgs};
 use crate::inventory::{DirectTarget, Inventory, Pattern};
 use crate::plan::{self, Budget, Plan, Selection, SshSettings};
 
@@ -116,13 +115,4 @@ fn ssh(args: &CollectArgs) -> anyhow::Result<SshSettings> {
         }
     }
     Ok(SshSettings { config: args.ssh_config.clone(), options: args.ssh_option.clone() })
-}
-
-pub(super) fn gate(args: &JudgeArgs) -> Gate {
-    let default = Gate::default();
-    Gate {
-        fail_on: args.fail_on.map_or(default.fail_on, |fail_on| fail_on.0),
-        max_unreachable: args.max_unreachable.unwrap_or(default.max_unreachable),
-        ..default
-    }
 }

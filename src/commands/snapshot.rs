@@ -7,13 +7,15 @@ use super::judge::judge;
 use super::live::Live;
 use super::observe::observe;
 use super::planning::plan;
+use super::playbook::Judging;
 use crate::cli::{Cli, SnapshotArgs};
 
 pub(super) fn run(args: &SnapshotArgs, cli: &Cli) -> Result<ExitCode, CommandError> {
-    let plan = plan(&args.select, &args.collect)?;
+    let judging = Judging::of(&args.judge).map_err(CommandError::usage)?;
+    let plan = judging.window(plan(&args.select, &args.collect)?, &args.collect);
     let live = Live::open(&args.report)?;
     let mut collected = observe(&plan, &args.select.patterns, &args.collect, cli.quiet, &live)?;
-    let diagnosis = judge(&mut collected.capture, &args.judge)?;
+    let diagnosis = judge(&mut collected.capture, &judging)?;
     live.emit(&diagnosis, &args.report, cli)?;
     Ok(ExitCode::from(diagnosis.exit_code))
 }

@@ -212,7 +212,8 @@ impl<'a> Checker<'a> {
             (op::DIVIDE, [kind @ (Number | Quantity(_)), Number]) => *kind,
             (op::DIVIDE, [Quantity(Kind::Count), Quantity(Kind::Duration)]) => Quantity(Kind::Rate),
             (op::DIVIDE, [Quantity(a), Quantity(b)]) if a == b => Number,
-            (op::DIVIDE, [Quantity(Kind::Duration), Quantity(Kind::Count)]) => Quantity(Kind::Duration),
+            (op::DIVIDE, [Quantity(kind), Quantity(Kind::Count)]) => Quantity(*kind),
+            (op::DIVIDE, [Number, Quantity(Kind::Count)]) => Number,
             _ => {
                 let kinds: Vec<_> = kinds.iter().map(ToString::to_string).collect();
                 self.complain(id, format!("this does not work with {}", kinds.join(" and ")), None)

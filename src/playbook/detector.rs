@@ -13,6 +13,7 @@
 //! | FD105 | slow-first-poll | FD302 | deadlock |
 //! | FD106 | blocking-pool-queue | FD303 | channel-backlog |
 //! | FD107 | busy | FD304 | permits-exhausted |
+//! | FD108 | polled-for-nothing | FD204 | many-tasks |
 //! | FD401 | console-memory | FD402 | exposed-console |
 //! | FD403 | nothing-instrumented | FD404 | runtime-down |
 

@@ -6,6 +6,7 @@ mod detector;
 mod load;
 mod metric;
 mod rule;
+mod schema;
 mod shipped;
 mod template;
 mod threshold;
@@ -18,7 +19,8 @@ pub use detector::{DETECTORS, Detector, DetectorEntry, Scope, ThresholdEntry};
 pub use load::load;
 pub use metric::{Fact, Facts, METRICS, Metric, MetricType, Of, metric};
 pub use rule::{Chosen, Confidence, Outcome, Rule, RuleId, Severity, Test};
-pub use shipped::{DEFAULT, built_in, catalogue, shipped};
+pub use schema::schema;
+pub use shipped::{DEFAULT, built_in, catalogue, shipped, shipped_text};
 pub use template::Template;
 pub use threshold::{Kind, Quantity, Threshold, short};
 
@@ -52,8 +54,8 @@ pub struct Playbook {
 pub struct GateSettings {
     /// Findings of this severity or worse fail the run; `Some(None)` says that none does.
     pub fail_on: Option<Option<Severity>>,
-    /// How many targets may stay unobserved.
-    pub max_unreachable: Option<usize>,
+    /// How many targets may stay unobserved: a count or a share.
+    pub max_unreachable: Option<Threshold>,
 }
 
 impl Playbook {

@@ -20,7 +20,19 @@ const RULES: &[File] =
     files!["rules/lints.yaml", "rules/polls.yaml", "rules/tasks.yaml", "rules/locks.yaml", "rules/process.yaml"];
 
 /// Playbooks that use the catalogue.
-const PLAYBOOKS: &[File] = files!["default.yaml", "tokio-console.yaml"];
+const PLAYBOOKS: &[File] = files![
+    "default.yaml",
+    "server-hang.yaml",
+    "stuck-running.yaml",
+    "lost-wakers.yaml",
+    "high-poll-count.yaml",
+    "performance.yaml",
+    "contention.yaml",
+    "task-count.yaml",
+    "tokio-console.yaml",
+    "pre-deploy.yaml",
+    "sweep.yaml"
+];
 
 static CATALOGUE: LazyLock<Vec<Rule>> = LazyLock::new(|| RULES.iter().flat_map(|file| read(file, &[]).rules).collect());
 
@@ -37,6 +49,13 @@ pub fn catalogue() -> &'static [Rule] {
 #[must_use]
 pub fn shipped() -> &'static [Playbook] {
     &SHIPPED
+}
+
+/// The file of the playbook `name`, where one comes with the program.
+#[must_use]
+pub fn shipped_text(name: &str) -> Option<&'static str> {
+    let index = SHIPPED.iter().position(|playbook| playbook.name == name)?;
+    PLAYBOOKS.get(index).map(|(_, text)| *text)
 }
 
 /// The default playbook.

@@ -94,7 +94,8 @@ impl fmt::Display for Quantity {
 #[must_use]
 pub fn short(duration: Duration) -> String {
     match duration.as_secs() {
-        0 => format!("{duration:.0?}"),
+        // The micro sign is not in ASCII.
+        0 => format!("{duration:.0?}").replace('µ', "u"),
         1..60 => format!("{duration:.1?}"),
         60..3600 => format!("{}m{:02}s", duration.as_secs() / 60, duration.as_secs() % 60),
         seconds => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),

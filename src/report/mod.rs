@@ -1,6 +1,7 @@
 //! A diagnosis becomes text. Renderers neither filter, sort nor judge, and do not ask the clock.
 
 pub mod comparison;
+pub mod entry;
 mod fold;
 mod github;
 mod html;

@@ -1,22 +1,18 @@
 //! A playbook file becomes rules and settings, or a list of everything that is wrong with it.
 
 mod fields;
+pub(super) mod keys;
 mod rule;
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
+use self::keys::{TOP, USE};
 use super::rule::{Rule, RuleId, Severity};
 use super::threshold::Kind;
 use super::{API_VERSION, GateSettings, Playbook};
 use crate::source::{Complaints, Node, Place, Source, nearest, shown};
-
-/// Keys of a playbook.
-pub(super) const TOP: &[&str] = &["apiVersion", "kind", "name", "summary", "about", "observe", "gate", "use", "rules"];
-
-/// Keys of an entry of `use`.
-pub(super) const USE: &[&str] = &["rule", "thresholds", "outcomes", "dry_run", "because"];
 
 /// Reads the playbook `text` of the file `path`, whose `use` may name rules of `catalogue`.
 ///
@@ -113,11 +109,13 @@ impl Loader<'_> {
             _ => self.severity(node, "one of: info, warning, critical, never").map(Some),
         });
         let max_unreachable = gate.get("max_unreachable").and_then(|node| {
-            let number = node.text().and_then(|text| text.parse().ok());
-            if number.is_none() {
-                self.source.complain_with(node.place, "this is no number of targets", "a whole number such as `0`");
+            let text = node.text().unwrap_or_default();
+            let kind = if text.ends_with('%') { Kind::Percent } else { Kind::Count };
+            let allowed = kind.parse(text).filter(|allowed| kind == Kind::Count || allowed.raw <= 100);
+            if allowed.is_none() {
+                self.source.complain_with(node.place, "this is no number of targets", "such as `2` or `10%`");
             }
-            number
+            allowed
         });
         GateSettings { fail_on, max_unreachable }
     }

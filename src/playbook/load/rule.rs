@@ -1,6 +1,7 @@
 //! One rule.
 
 use super::Loader;
+use super::keys::{OUTCOME, RULE};
 use crate::playbook::condition::{Condition, Problem};
 use crate::playbook::detector::{DETECTORS, Detector, DetectorEntry, Scope, ThresholdEntry};
 use crate::playbook::metric::{METRICS, Of, metric};
@@ -8,26 +9,6 @@ use crate::playbook::rule::{Outcome, Rule, RuleId, Test};
 use crate::playbook::template::Template;
 use crate::playbook::threshold::Threshold;
 use crate::source::{Node, Place, nearest, shown};
-
-/// Keys of a rule.
-pub(in crate::playbook) const RULE: &[&str] = &[
-    "id",
-    "name",
-    "detect",
-    "when",
-    "thresholds",
-    "outcomes",
-    "why",
-    "remedy",
-    "next_checks",
-    "do_not_conclude",
-    "false_positives",
-    "reference",
-    "dry_run",
-];
-
-/// Keys of an outcome.
-pub(in crate::playbook) const OUTCOME: &[&str] = &["severity", "when", "message"];
 
 impl Loader<'_> {
     pub(super) fn rule(&mut self, node: &Node) -> Option<Rule> {

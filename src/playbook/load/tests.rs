@@ -91,7 +91,7 @@ fn later_playbooks_replace_rules_and_settings() {
         both.rule("never-yielded").unwrap().detector(),
         Some(Detector::NeverYielded { busy: Duration::from_secs(9) })
     );
-    assert_eq!((both.window, both.gate.max_unreachable), (Some(Duration::from_secs(3)), Some(2)));
+    assert_eq!((both.window, both.gate.max_unreachable.unwrap().raw), (Some(Duration::from_secs(3)), 2));
     assert_eq!(both.gate.fail_on, Some(Some(Severity::Warning)));
 }
 
