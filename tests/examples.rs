@@ -10,9 +10,9 @@ use fleetdiag::inventory::{Inventory, Pattern};
 use fleetdiag::model::Route;
 use fleetdiag::plan::{Budget, Selection, SshSettings, plan};
 
-#[test]
-fn the_example_inventory_says_what_its_comments_say() {
-    let inventory = Inventory::load(&["inventory/example.yaml".to_owned()]).unwrap();
+/// Every target of an inventory, in a line each.
+fn targets(inventory: &str) -> String {
+    let inventory = Inventory::load(&[inventory.to_owned()]).unwrap();
     let selection = Selection { patterns: vec![Pattern::parse("all").unwrap()], ..Selection::default() };
     let plan = plan(Some(&inventory), &selection, Budget::default(), SshSettings::default()).unwrap();
     let shown = |target: &fleetdiag::model::Target| {
@@ -26,8 +26,51 @@ fn the_example_inventory_says_what_its_comments_say() {
         };
         format!("{} [{}] {} via {}", target.id, target.service.0, target.endpoint, route.trim())
     };
-    let targets: Vec<_> = plan.targets.iter().map(shown).collect();
-    insta::assert_snapshot!(targets.join("\n"));
+    plan.targets.iter().map(shown).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_example_inventory_says_what_its_comments_say() {
+    insta::assert_snapshot!(targets("inventory/example.yaml"));
+    assert_eq!(targets("inventory/example.ini"), targets("inventory/example.yaml"), "both describe one fleet");
+}
+
+/// Blocks of a guide whose first line is a comment with a file's name are written; in blocks that begin with `$`, what
+/// the command prints must be what follows.
+#[test]
+fn the_guide_to_inventories_shows_what_happens() {
+    let guide = fs::read_to_string("docs/guide/inventory.md").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let mut commands = 0;
+    for block in guide.split("```").skip(1).step_by(2) {
+        let text = block.split_once('\n').map_or("", |(_, text)| text);
+        let first = text.lines().next().unwrap_or_default();
+        if let Some(name) = first.strip_prefix("# ").filter(|name| !name.contains(' ')) {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        } else if let Some(command) = first.strip_prefix("$ fleetdiag ") {
+            let output = Command::new(env!("CARGO_BIN_EXE_fleetdiag"))
+                .args(shlex::split(command).unwrap())
+                .current_dir(directory.path())
+                .env_remove("CI_NODE_INDEX")
+                .output()
+                .unwrap();
+            let printed = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+            let expected: Vec<_> = text.lines().skip(1).collect();
+            assert_eq!(printed.lines().collect::<Vec<_>>(), expected, "{command}");
+            commands += 1;
+        } else if first.starts_with("inventory: ") {
+            // The settings: each must be one, and make sense.
+            fs::write(directory.path().join("settings.yaml"), text).unwrap();
+            let mut command = Command::new(env!("CARGO_BIN_EXE_fleetdiag"));
+            command.args(["inventory", "-i", "web,", "--settings", "settings.yaml"]).current_dir(directory.path());
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            commands += 1;
+        }
+    }
+    assert_eq!(commands, 6);
 }
 
 /// A picture of what `analyze` prints of a recorded run, as a terminal shows it.

@@ -248,7 +248,7 @@ fn a_setting_is_told_with_the_place_that_it_comes_from() {
         let line = listed.lines().find(|line| line.contains(variable)).unwrap_or_else(|| panic!("{listed}"));
         assert!(line.ends_with(place), "{line}");
     }
-    assert!(listed.ends_with("1 targets on 1 hosts\n"), "{listed}");
+    assert!(listed.ends_with("1 target on 1 host\n"), "{listed}");
 }
 
 fn program(directory: &Path, name: &str, script: &str) -> PathBuf {

@@ -208,3 +208,26 @@ fn names_that_ssh_would_obey_never_reach_it() {
     }
     assert!(!marker.exists());
 }
+
+#[test]
+fn what_failed_can_be_run_again_alone() {
+    let program = Program::start("web");
+    let mut lab = Lab::new();
+    lab.good_host("good", &program.address).good_host("bad", &closed_port()).good_host("worse", &closed_port());
+    let ids = |report: &serde_json::Value| -> Vec<String> {
+        let targets = report["targets"].as_array().unwrap();
+        let mut ids: Vec<_> = targets.iter().map(|target| target["id"].as_str().unwrap().to_owned()).collect();
+        ids.sort();
+        ids
+    };
+    let (first, _) = report(&mut lab.snapshot(&["all", "-w", "0s"]));
+    assert_eq!(ids(&first), ["bad", "good", "worse"]);
+    // As they were planned, without any inventory; then with one, narrowed.
+    let mut again = lab.fleetdiag(&["snapshot", "--rerun", "failed", "-w", "0s"]);
+    let (again, _) = report(again.arg("--ssh-config").arg(lab.path("ssh_config")));
+    assert_eq!(ids(&again), ["bad", "worse"]);
+    let (narrowed, _) = report(&mut lab.snapshot(&["--rerun", "failed=@prev", "--exclude", "bad", "-w", "0s"]));
+    assert_eq!(ids(&narrowed), ["worse"]);
+    let refused = lab.snapshot(&["good", "--rerun", "failed"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+}

@@ -78,7 +78,9 @@ impl View<'_> {
             last = Some(&target.id.host);
         }
         // Writing into a String cannot fail.
-        let _ = writeln!(out, "{} targets on {} hosts", self.plan.targets.len(), self.shown.len());
+        let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+        let (targets, hosts) = (count(self.plan.targets.len(), "target"), count(self.shown.len(), "host"));
+        let _ = writeln!(out, "{targets} on {hosts}");
         out
     }
 

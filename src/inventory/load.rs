@@ -79,7 +79,7 @@ fn directories(arguments: &[String]) -> Vec<PathBuf> {
     let mut directories = Vec::new();
     for path in arguments.iter().map(Path::new).filter(|path| path.exists()) {
         let own = if path.is_dir() { Some(path) } else { path.parent() };
-        let directory = own.filter(|own| !own.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let directory = own.unwrap_or(Path::new(""));
         if !directories.iter().any(|known| known == directory) {
             directories.push(directory.to_owned());
         }
