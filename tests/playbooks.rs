@@ -126,6 +126,10 @@ fn a_rule_is_explained_whole_by_id_or_name() {
         let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(words(&page).contains(&words(&rule.remedy)), "{page}");
     }
+    let changed = printed(&["explain", "-p", "performance", "long-poll"]);
+    assert!(changed.contains("typical: 10ms") && changed.contains("100ms by default"), "{changed}");
+    assert_eq!(printed(&["explain", "-p", "performance", "fd104"]).lines().next(), by_id.lines().next());
+    assert!(printed(&["explain", "-p", "tokio-console", "deadlock"]).contains("FD302"), "from the catalogue");
     let unknown = fleetdiag(&["explain", "lost-wakr"]);
     assert_eq!(unknown.status.code(), Some(2));
     assert!(text(&unknown.stderr).contains("did you mean `lost-waker`?"));

@@ -51,7 +51,7 @@ pub struct ExplainArgs {
     /// A rule, by id or name: `FD104`, `lost-waker`; all of them in a line each without one
     #[arg(value_name = "RULE")]
     pub rule: Option<String>,
-    /// Look in this playbook instead of the catalogue
+    /// As this playbook has it, with its changes; repeatable, later ones override earlier ones
     #[arg(short, long, value_name = "NAME|PATH")]
     pub playbook: Vec<String>,
 }

@@ -19,7 +19,8 @@ pub(super) fn run(args: &ExplainArgs, cli: &Cli) -> Result<ExitCode, CommandErro
     let text = match &args.rule {
         None => entry::rules(rules, &options),
         Some(name) => {
-            let rule = find(rules, name).map_err(CommandError::usage)?;
+            // A project's own playbook may change a rule; what it does not have is in the catalogue all the same.
+            let rule = known(rules, name).map_or_else(|| find(catalogue(), name), Ok).map_err(CommandError::usage)?;
             let used = shipped().iter().filter(|playbook| playbook.rule(&rule.id.0).is_some());
             let used: Vec<_> = used.map(|playbook| playbook.name.clone()).collect();
             entry::rule(rule, &used, &options)
@@ -29,11 +30,14 @@ pub(super) fn run(args: &ExplainArgs, cli: &Cli) -> Result<ExitCode, CommandErro
     Ok(ExitCode::SUCCESS)
 }
 
-fn find<'r>(rules: &'r [Rule], name: &str) -> anyhow::Result<&'r Rule> {
+fn known<'r>(rules: &'r [Rule], name: &str) -> Option<&'r Rule> {
     let name = name.trim();
-    let is_it = |rule: &&Rule| rule.id.0.eq_ignore_ascii_case(name) || rule.name.eq_ignore_ascii_case(name);
+    rules.iter().find(|rule| rule.id.0.eq_ignore_ascii_case(name) || rule.name.eq_ignore_ascii_case(name))
+}
+
+fn find<'r>(rules: &'r [Rule], name: &str) -> anyhow::Result<&'r Rule> {
     let names = || rules.iter().flat_map(|rule| [rule.id.0.as_str(), rule.name.as_str()]);
-    rules.iter().find(is_it).ok_or_else(|| {
+    known(rules, name).ok_or_else(|| {
         let instead = nearest(name, names()).map_or_else(
             || "`fleetdiag explain` lists them".to_owned(),
             |near| format!("did you mean `{near}`? `fleetdiag explain` lists them"),
