@@ -15,6 +15,7 @@ use fleetdiag::diagnose::{Diagnosis, Verdict};
 use fleetdiag::report::{Format, Options, render};
 use made::HOSTILE;
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr;
 
 const FLEET: &str = "tests/fixtures/fleet.fdcap";
 const PLAIN: Options = Options { width: 100, color: false, unicode: true, top: None, verbose: false };
@@ -160,6 +161,28 @@ fn nagios_gets_one_line_whose_state_is_the_verdict() {
         assert!(line.starts_with(&format!("FLEETDIAG {state} - ")), "{line}");
         assert_eq!((line.lines().count(), line.matches('|').count()), (1, 1), "{line}");
     }
+}
+
+#[test]
+fn the_human_report_has_every_section_and_fits_its_columns() {
+    for diagnosis in [hostile(), made::fleet(200, 30, "site")] {
+        for width in [60, 80, 100, 200] {
+            for unicode in [true, false] {
+                let text = render(Format::Human, &diagnosis, &Options { width, unicode, ..PLAIN });
+                for line in text.lines() {
+                    assert!(line.width() <= width, "{width}: {line}");
+                    assert!(unicode || line.is_ascii(), "{line}");
+                }
+                for section in
+                    ["Contention", "Hosts that differ from their peers", "\nHosts\n", "Limits of what was seen"]
+                {
+                    assert!(text.contains(section), "{section}");
+                }
+            }
+        }
+    }
+    let lines = render(Format::Human, &made::fleet(200, 1, "site"), &PLAIN).lines().count();
+    assert!(lines < 60, "195 healthy hosts are one line, not {lines}");
 }
 
 #[test]

@@ -322,6 +322,9 @@ pub struct ReportArgs {
     /// Columns of the human report, instead of the terminal's
     #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(40..=500))]
     pub width: Option<u16>,
+    /// Do not wrap lines, for a pager that scrolls sideways or for grep
+    #[arg(long, conflicts_with = "width")]
+    pub wide: bool,
 }
 
 /// One `--output`.

@@ -60,7 +60,7 @@ fn step_summary(diagnosis: &Diagnosis, options: &report::Options) -> anyhow::Res
 }
 
 fn options(args: &ReportArgs, cli: &Cli, terminal: bool) -> report::Options {
-    layout(terminal, args.width, args.top, cli)
+    layout(terminal, args.wide.then_some(u16::MAX).or(args.width), args.top, cli)
 }
 
 /// How a text looks that goes to `path`, or to stdout.
@@ -86,7 +86,7 @@ fn layout(terminal: bool, width: Option<u16>, top: Option<usize>, cli: &Cli) -> 
 
 /// How a page to read on stdout looks.
 pub(super) fn page_options(cli: &Cli) -> report::Options {
-    let args = ReportArgs { output: Vec::new(), top: None, width: None };
+    let args = ReportArgs { output: Vec::new(), top: None, width: None, wide: false };
     options(&args, cli, io::stdout().is_terminal())
 }
 

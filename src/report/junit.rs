@@ -56,9 +56,11 @@ fn judged(diagnosis: &Diagnosis, target: &TargetReport, partial: bool, rule: &Ru
             .set_description(format!("{}\n\n{}", text.join("\n"), terminal::escape(&finding.remedy)));
         return case(class, &name, status);
     }
-    if found.is_empty() && partial {
+    let unjudged = diagnosis.unjudged.iter().any(|left| left.rule == rule.id && left.targets.contains(&target.id));
+    if found.is_empty() && (partial || unjudged) {
         let mut status = TestCaseStatus::skipped();
-        status.set_message("inconclusive: the host was seen in part");
+        let why = if unjudged { "the evidence does not tell what the rule needs" } else { "the host was seen in part" };
+        status.set_message(format!("inconclusive: {why}"));
         return case(class, &name, status);
     }
     let mut case = case(class, &name, TestCaseStatus::success());

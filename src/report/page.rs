@@ -1,6 +1,7 @@
 //! Lines of limited width, with the few styles a report has.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
@@ -41,7 +42,8 @@ impl Page {
     }
 
     pub(super) fn finish(self) -> String {
-        self.text
+        // Durations say µs.
+        if self.options.unicode { self.text } else { self.text.replace('µ', "u") }
     }
 
     pub(super) fn blank(&mut self) {
@@ -51,6 +53,15 @@ impl Page {
     /// `wide` where characters beyond ASCII are welcome, else `narrow`.
     pub(super) fn glyph(&self, wide: &'static str, narrow: &'static str) -> &'static str {
         if self.options.unicode { wide } else { narrow }
+    }
+
+    /// Bars as one character each, of powers of two without the gaps; heights are square roots, so that rare ones show.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    pub(super) fn spark(&self, bars: &[(Duration, u64)]) -> String {
+        let heights: Vec<char> = self.glyph("▁▂▃▄▅▆▇█", ".:-=+*#@").chars().collect();
+        let tallest = bars.iter().map(|(_, count)| *count).max().unwrap_or(0).max(1) as f64;
+        let height = |count: u64| ((count as f64 / tallest).sqrt() * (heights.len() - 1) as f64).ceil() as usize;
+        bars.iter().filter_map(|(_, count)| heights.get(height(*count))).collect()
     }
 
     /// `text` in `style`, where there is colour.

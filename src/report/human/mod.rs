@@ -1,14 +1,14 @@
-//! The report for a person: verdict, hotspots, hosts, data quality.
+//! The report for a person: verdict, hotspots, contention, outliers, hosts, data quality.
+
+mod hosts;
+mod peers;
 
 use super::fold::fold;
 use super::page::{BOLD, DIM, PLAIN, Page, of_severity, of_verdict};
 use super::terminal::escape;
 use super::{Options, words};
-use crate::diagnose::{Diagnosis, Finding, Hotspot, Status, TargetReport};
+use crate::diagnose::{Diagnosis, Finding, Hotspot, Subject};
 use crate::playbook::Severity;
-
-/// More healthy hosts than this become one line.
-const HOSTS_BY_THEMSELVES: usize = 8;
 
 /// Columns of the labels inside a hotspot.
 const LABEL: usize = 7;
@@ -18,7 +18,9 @@ pub(super) fn render(diagnosis: &Diagnosis, options: &Options) -> String {
     headline(&mut page, diagnosis);
     hotspots(&mut page, diagnosis);
     super::set_aside::human(&mut page, diagnosis);
-    hosts(&mut page, diagnosis);
+    peers::contention(&mut page, diagnosis);
+    peers::outliers(&mut page, diagnosis);
+    hosts::hosts(&mut page, diagnosis);
     unjudged(&mut page, diagnosis);
     quality(&mut page, diagnosis);
     page.finish()
@@ -44,6 +46,7 @@ fn hotspots(page: &mut Page, diagnosis: &Diagnosis) {
     for (index, hotspot) in diagnosis.hotspots.iter().take(shown).enumerate() {
         page.blank();
         place(page, index + 1, hotspot);
+        times(page, diagnosis, hotspot);
         for finding in &hotspot.findings {
             self::finding(page, finding);
         }
@@ -65,6 +68,18 @@ fn place(page: &mut Page, number: usize, hotspot: &Hotspot) {
     if !beside.is_empty() {
         let dot = page.glyph(" · ", " | ");
         page.paragraph(4, DIM, &escape(&beside.join(dot)));
+    }
+}
+
+/// How long the polls of the place take, and how long its tasks wait for theirs.
+fn times(page: &mut Page, diagnosis: &Diagnosis, hotspot: &Hotspot) {
+    let Subject::Site(site) = &hotspot.subject else { return };
+    let Some(report) = diagnosis.sites.iter().find(|report| report.site == *site) else { return };
+    for (label, times) in [("polls", &report.polls), ("waits", &report.scheduled)] {
+        let Some(times) = times else { continue };
+        let spark = page.spark(&times.bars);
+        let text = format!("{spark} p50 {:.1?}, p99 {:.1?}, max {:.1?}", times.p50, times.p99, times.max);
+        page.labelled(4, label, LABEL + 2, DIM, &text);
     }
 }
 
@@ -91,44 +106,6 @@ fn finding(page: &mut Page, finding: &Finding) {
     if page.options.verbose {
         let reference = finding.reference.iter().map(|url| format!(", {url}")).collect::<String>();
         page.labelled(6, "rule", LABEL, DIM, &escape(&format!("{}{reference}", finding.rule)));
-    }
-}
-
-fn hosts(page: &mut Page, diagnosis: &Diagnosis) {
-    page.blank();
-    page.paragraph(0, BOLD, "Hosts");
-    let quiet = |target: &&TargetReport| matches!(&target.status, Status::Observed { partial: false, findings, .. } if findings.is_empty());
-    let fold_quiet = !page.options.verbose && diagnosis.targets.iter().filter(quiet).count() > HOSTS_BY_THEMSELVES;
-    let (folded, single): (Vec<_>, Vec<_>) = diagnosis.targets.iter().partition(|target| fold_quiet && quiet(target));
-    let width = single.iter().map(|target| target.id.to_string().chars().count()).max().unwrap_or(0).clamp(8, 32) + 2;
-    for target in single {
-        host(page, target, width);
-    }
-    if !folded.is_empty() {
-        let ids: Vec<_> = folded.iter().map(|target| target.id.to_string()).collect();
-        let text = format!("{} ({}): nothing found", escape(&fold(ids.iter().map(String::as_str))), ids.len());
-        page.paragraph(2, PLAIN, &text);
-    }
-}
-
-fn host(page: &mut Page, target: &TargetReport, width: usize) {
-    let name = escape(&target.id.to_string());
-    match &target.status {
-        Status::Failed { failure, hint } => {
-            let detail = if failure.detail.is_empty() { String::new() } else { format!(" ({})", failure.detail) };
-            let text = format!("failed at {}: {}{detail}", failure.stage, failure.reason.summary());
-            page.labelled(2, &name, width, of_severity(Severity::Critical), &escape(&text));
-            page.labelled(2, "", width, PLAIN, &format!("{} {}", page.glyph("→", "->"), escape(hint)));
-        }
-        Status::Observed { partial, counts, findings, .. } => {
-            let state = if *partial { "in part, " } else { "" };
-            let found: Vec<_> =
-                findings.iter().rev().map(|(severity, count)| format!("{count} {}", severity.as_str())).collect();
-            let found = if found.is_empty() { "nothing found".to_owned() } else { found.join(", ") };
-            let style = findings.keys().next_back().map_or(PLAIN, |severity| of_severity(*severity));
-            let dash = page.glyph(" — ", " - ");
-            page.labelled(2, &name, width, style, &format!("{state}{}{dash}{found}", words::tasks(counts)));
-        }
     }
 }
 
