@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use fleetdiag::inventory::{Inventory, Pattern};
+use fleetdiag::plan::{Budget, Selection, SshSettings, plan};
 use serde_json::Value;
 
 const FLEETDIAG: &str = env!("CARGO_BIN_EXE_fleetdiag");
@@ -220,7 +221,7 @@ fn templates_and_secrets_matter_only_where_they_are_needed() {
         ("group_vars/web/vault.yml", "$ANSIBLE_VAULT;1.1;AES256\n6162\n"),
         (
             "group_vars/web/vars.yml",
-            "db_password: hunter2\nregion: eu\ndeep: {a: {b: 1}, api_token: x, list: [1, two]}\nsecret_port: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  6162\n",
+            "db_password: hunter2\nregion: eu\ndeep: {a: {b: 1}, api_token: x, list: [1, two]}\nusers: [{name: a, password: b}]\nsealed: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  6162\nsecret_port: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  6162\n",
         ),
     ]);
     let inventory = load(files.path(), &["hosts.yaml"]).unwrap();
@@ -289,4 +290,24 @@ fn what_only_ansible_reads_names_the_way_out() {
     assert!(load(files.path(), &["missing.yml"]).unwrap_err().contains("cannot read the inventory `missing.yml`"));
     assert!(Inventory::load(&["a,b c,".to_owned()]).unwrap_err().to_string().contains("`b c` contains ` `"));
     assert_eq!(Inventory::load(&["a,b[1:3],c:22".to_owned()]).unwrap().hosts().count(), 5);
+}
+
+#[test]
+fn ten_thousand_hosts_in_a_hundred_groups_are_resolved() {
+    // Each host is in four groups. What asks anew for each host who is in which group would be at it for minutes.
+    let mut text = String::from("all:\n  vars: {console: 6670, level: all}\n  children:\n");
+    for group in 0..100 {
+        text += &format!("    g{group:02}:\n      vars: {{level: g{group:02}, v{group}: 1}}\n      hosts:\n");
+        for host in (0..10_000).filter(|host| (group + host) % 25 == 0) {
+            text += &format!("        host{host:04}:\n");
+        }
+    }
+    let files = written(&[("hosts.yaml", &text)]);
+    let inventory = load(files.path(), &["hosts.yaml"]).unwrap();
+    let selection = Selection { patterns: vec![Pattern::parse("g*:!g99").unwrap()], ..Selection::default() };
+    let plan = plan(Some(&inventory), &selection, Budget::default(), SshSettings::default()).unwrap();
+    assert_eq!(plan.targets.len(), 9_600);
+    let attributes = &plan.targets[0].attributes;
+    assert_eq!(plan.targets[0].id.to_string(), "host0000");
+    assert_eq!((attributes["level"].as_str(), attributes.len()), ("g75", 5), "{attributes:?}");
 }

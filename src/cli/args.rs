@@ -230,7 +230,7 @@ pub struct SelectArgs {
     #[arg(long, value_name = "N")]
     pub pick: Option<usize>,
     /// Only the I-th of N shards, by a stable hash of the host name, counted from 1; `auto` or `auto/N` takes I (and N)
-    /// from the job-index variables of Kubernetes, GitLab, Buildkite, `CircleCI`, Slurm or AWS Batch
+    /// from the job-index variables of Kubernetes, GitLab, Buildkite, CircleCI, Slurm or AWS Batch
     #[arg(long, value_name = "I/N")]
     pub shard: Option<String>,
     /// Only the targets that failed in the newest capture of the store, or in CAPTURE

@@ -136,6 +136,10 @@ impl Pattern {
 
 /// Splits at `,` and `:` outside of brackets; a regular expression reaches to the next comma.
 fn split(text: &str) -> Vec<&str> {
+    // The colons of an address belong to it.
+    if text.parse::<std::net::Ipv6Addr>().is_ok() {
+        return vec![text];
+    }
     let mut terms = Vec::new();
     let (mut start, mut depth) = (0, 0);
     for (at, c) in text.char_indices() {
@@ -328,6 +332,12 @@ east: {hosts: {web01: , db-a: }}
         assert_eq!(select("web[3:]").unwrap(), ["web04", "web05"]);
         assert_eq!(select("web[02:03]").unwrap(), ["web02", "web03"]);
         assert_eq!(select("web0[2:3]").unwrap(), ["web02", "web03"]);
+    }
+
+    #[test]
+    fn an_address_is_one_name() {
+        let names = |text: &str| Pattern::parse(text).unwrap().plain_names().unwrap().len();
+        assert_eq!((names("fe80::1"), names("a:b"), names("10.0.0.1")), (1, 2, 1));
     }
 
     #[test]

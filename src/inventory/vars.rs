@@ -134,6 +134,7 @@ impl Vars {
                 }
                 return;
             }
+            _ if holds_secret(value) => return,
             _ => super::typed::json(value).to_string(),
         };
         if self.attributes.len() < MAX_ATTRIBUTES && name.len() + text.len() <= MAX_ATTRIBUTE_BYTES {
@@ -153,6 +154,16 @@ fn is_attribute(name: &str) -> bool {
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     ["pass", "secret", "token", "key", "cred", "vault", "private", "cert"].iter().any(|word| name.contains(word))
+}
+
+fn holds_secret(value: &Node) -> bool {
+    match &value.value {
+        Value::Scalar { .. } => false,
+        Value::Sequence(items) => items.iter().any(holds_secret),
+        Value::Mapping(entries) => {
+            entries.iter().any(|(key, value)| key.text().is_some_and(is_secret) || holds_secret(value))
+        }
+    }
 }
 
 /// Ansible's own settings may be left empty.
