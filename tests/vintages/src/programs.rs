@@ -28,7 +28,7 @@ pub fn find(name: &str) -> Option<Program> {
 }
 
 /// 8 peers that meet at a lock again and again, 4 that wait for one which a fifth holds for ever, 2 that have
-/// finished, 1 blocking. Settles for longer than two publishing intervals, so that there is a past to be told.
+/// finished, 1 blocking. Settles for several publishing intervals, so that there is a past to be told.
 fn small(runtime: &Runtime) {
     let shared = Arc::new(Mutex::new(0_u64));
     for _ in 0..8 {
@@ -55,7 +55,7 @@ fn small(runtime: &Runtime) {
         runtime.spawn(async {});
     }
     runtime.spawn_blocking(std::thread::park);
-    std::thread::sleep(Duration::from_millis(2500));
+    std::thread::sleep(Duration::from_secs(4));
 }
 
 /// 2,000 tasks at once, sixteen times what the console takes in per tick.
