@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use fleetdiag::playbook::{METRICS, catalogue, schema, shipped};
-use fleetdiag::report::entry;
+use fleetdiag::report::reference;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -39,8 +39,8 @@ fn is_kept(path: &str, made: &str) {
 
 #[test]
 fn the_pages_and_the_schema_are_made_from_the_catalogue() {
-    is_kept("docs/guide/rules.md", &entry::rules_page(catalogue(), shipped()));
-    is_kept("docs/guide/metrics.md", &entry::metrics_page());
+    is_kept("docs/guide/rules.md", &reference::rules_page(catalogue(), shipped()));
+    is_kept("docs/guide/metrics.md", &reference::metrics_page());
     is_kept("docs/playbook.schema.json", &schema());
     assert_eq!(printed(&["playbook", "schema"]), schema());
 }

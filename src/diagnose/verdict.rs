@@ -140,15 +140,15 @@ impl Gate {
         diagnosis.verdict_reasons.push(format!("in observation {number}, {}", judged.reasons.join(", ")));
     }
 
-    /// A rule that would count and could not be judged leaves nothing to be called healthy.
+    /// Says which rules could not be judged; one that would count leaves nothing to be called healthy.
     pub(super) fn doubt(&self, mut judged: Judged, unjudged: &[Unjudged]) -> Judged {
-        let counts = |rule: &&Unjudged| !rule.dry_run && self.fail_on.is_some_and(|severity| rule.worst >= severity);
-        for rule in unjudged.iter().filter(counts) {
+        for rule in unjudged {
             let targets = rule.targets.len();
             let on = if targets == 1 { "1 target".to_owned() } else { format!("{targets} targets") };
             judged.reasons.push(format!("`{}` could not be judged on {on}", rule.name));
+            let counts = !rule.dry_run && self.fail_on.is_some_and(|severity| rule.worst >= severity);
             // Findings and an interruption say more; too little evidence comes before unreachable targets.
-            if matches!(judged.exit_code, 0 | 4) {
+            if counts && matches!(judged.exit_code, 0 | 4) {
                 (judged.verdict, judged.exit_code) = (Verdict::Inconclusive, 3);
             }
         }

@@ -3,7 +3,7 @@
 use super::Options;
 use super::page::{BOLD, DIM, PLAIN, Page, of_severity};
 use super::terminal::escape;
-use crate::playbook::{DETECTORS, METRICS, MetricType, Of, Outcome, Playbook, Rule, Test};
+use crate::playbook::{METRICS, MetricType, Of, Outcome, Playbook, Rule, Test};
 
 /// Columns of the labels of an entry.
 const LABEL: usize = 13;
@@ -47,18 +47,13 @@ pub fn rule(rule: &Rule, playbooks: &[String], options: &Options) -> String {
 fn tested(page: &mut Page, rule: &Rule) {
     match &rule.test {
         Test::Condition(condition) => {
-            let over = match condition.of() {
-                Of::Site => "each spawn location on each host",
-                Of::Host => "each host",
-                Of::Fleet | Of::Finding => "all hosts together",
-            };
             page.labelled(2, "when", LABEL, DIM, &escape(condition.text()));
-            page.labelled(2, "looks at", LABEL, DIM, over);
+            page.labelled(2, "looks at", LABEL, DIM, &looks_at(rule));
         }
         Test::Detector(detector) => {
             let entry = detector.entry();
             page.labelled(2, "detects", LABEL, DIM, entry.definition);
-            page.labelled(2, "looks at", LABEL, DIM, &entry.scope.to_string());
+            page.labelled(2, "looks at", LABEL, DIM, &looks_at(rule));
             for ((name, value), known) in detector.thresholds().into_iter().zip(entry.thresholds) {
                 let default =
                     if value == known.default { String::new() } else { format!(", {} by default", known.default) };
@@ -66,6 +61,18 @@ fn tested(page: &mut Page, rule: &Rule) {
             }
             page.labelled(2, "source", LABEL, DIM, entry.source);
         }
+    }
+}
+
+/// What a rule is judged over.
+pub(super) fn looks_at(rule: &Rule) -> String {
+    match &rule.test {
+        Test::Detector(detector) => detector.entry().scope.to_string(),
+        Test::Condition(condition) => match condition.of() {
+            Of::Site => "each spawn location on each host".to_owned(),
+            Of::Host => "each host".to_owned(),
+            Of::Fleet | Of::Finding => "all hosts together".to_owned(),
+        },
     }
 }
 
@@ -175,7 +182,7 @@ pub fn metrics(options: &Options) -> String {
     page.finish()
 }
 
-fn heading(of: Of) -> &'static str {
+pub(super) fn heading(of: Of) -> &'static str {
     match of {
         Of::Site => "Of the tasks of a spawn location on one host",
         Of::Host => "Of one host",
@@ -184,7 +191,7 @@ fn heading(of: Of) -> &'static str {
     }
 }
 
-fn kind(kind: MetricType) -> &'static str {
+pub(super) fn kind(kind: MetricType) -> &'static str {
     use crate::playbook::Kind;
     match kind {
         MetricType::Text => "text",
@@ -194,86 +201,4 @@ fn kind(kind: MetricType) -> &'static str {
         MetricType::Quantity(Kind::Bytes) => "bytes",
         MetricType::Quantity(Kind::Rate) => "per second",
     }
-}
-
-/// The reference of rules and metrics in Markdown: the pages of the guide that are made from the catalogue.
-#[must_use]
-pub fn rules_page(catalogue: &[Rule], playbooks: &[Playbook]) -> String {
-    let mut page = "# Rules\n\nMade from the catalogue; `fleetdiag explain RULE` prints the same. Ids never change their meaning.\n".to_owned();
-    page += "\n| id | rule | worst | looks at |\n| --- | --- | --- | --- |\n";
-    for rule in catalogue {
-        let scope = rule.detector().map_or_else(String::new, |detector| detector.entry().scope.to_string());
-        page += &format!(
-            "| {0} | [{1}](#{2}-{1}) | {3} | {scope} |\n",
-            rule.id,
-            rule.name,
-            rule.id.0.to_lowercase(),
-            rule.worst().as_str()
-        );
-    }
-    for rule in catalogue {
-        page += &format!("\n## {} {}\n\n", rule.id, rule.name);
-        if let Some(detector) = rule.detector() {
-            page += &format!("{} Looks at {}.\n\n", detector.entry().definition, detector.entry().scope);
-            for ((name, value), known) in detector.thresholds().into_iter().zip(detector.entry().thresholds) {
-                page += &format!(
-                    "- `{name}` ({value}): {}, from {} to {}\n",
-                    known.definition,
-                    known.least,
-                    most(known.most)
-                );
-            }
-            page += &format!("- source: {}\n", detector.entry().source);
-        }
-        for outcome in &rule.outcomes {
-            let when = outcome.when.as_ref().map(|when| format!(" when `{}`", when.text())).unwrap_or_default();
-            page += &format!("- **{}**{when}: {}\n", outcome.severity.as_str(), outcome.message.text());
-        }
-        page += &format!("\n{}\n\n**Do:** {}.\n", rule.why, rule.remedy.trim_end_matches('.'));
-        page += &bullets("Look next", &rule.next_checks);
-        if let Some(text) = &rule.do_not_conclude {
-            page += &format!("\n**Do not conclude:** {text}\n");
-        }
-        page += &bullets("Known false alarms", &rule.false_positives);
-        let used: Vec<_> = playbooks
-            .iter()
-            .filter(|playbook| playbook.rule(&rule.id.0).is_some())
-            .map(|playbook| format!("`{}`", playbook.name))
-            .collect();
-        page += &format!("\nUsed by {}.", used.join(", "));
-        page += &rule.reference.as_ref().map(|url| format!(" More: <{url}>")).unwrap_or_default();
-        page.push('\n');
-    }
-    page
-}
-
-fn most(most: crate::playbook::Threshold) -> String {
-    if most.raw == u64::MAX { "any size".to_owned() } else { most.to_string() }
-}
-
-fn bullets(title: &str, items: &[String]) -> String {
-    if items.is_empty() {
-        return String::new();
-    }
-    format!("\n{title}:\n\n{}", items.iter().map(|item| format!("- {item}\n")).collect::<String>())
-}
-
-/// The reference of metrics and detectors in Markdown.
-#[must_use]
-pub fn metrics_page() -> String {
-    let mut page =
-        "# Metrics and detectors\n\nMade from the tables that the loader checks playbooks with.\n".to_owned();
-    for of in [Of::Site, Of::Host, Of::Fleet, Of::Finding] {
-        page += &format!("\n## {}\n\n| metric | kind | meaning |\n| --- | --- | --- |\n", heading(of));
-        for metric in METRICS.iter().filter(|metric| metric.of == of) {
-            page += &format!("| `{}` | {} | {} |\n", metric.name, kind(metric.kind), metric.definition);
-        }
-    }
-    page += "\n## Detectors\n\n| detector | thresholds and defaults | recognises |\n| --- | --- | --- |\n";
-    for entry in DETECTORS {
-        let thresholds: Vec<_> =
-            entry.thresholds.iter().map(|threshold| format!("`{}: {}`", threshold.name, threshold.default)).collect();
-        page += &format!("| `{}` | {} | {} |\n", entry.name, thresholds.join(", "), entry.definition);
-    }
-    page
 }

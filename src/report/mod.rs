@@ -13,6 +13,7 @@ mod nagios;
 mod ndjson;
 mod openmetrics;
 mod page;
+pub mod reference;
 mod sarif;
 mod set_aside;
 mod terminal;
