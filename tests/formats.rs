@@ -267,3 +267,27 @@ fn json_lines_tell_of_a_host_while_another_is_still_observed() {
     assert_eq!(next()["event"], "run");
     assert_eq!(run.wait().unwrap().code(), Some(3));
 }
+
+#[test]
+fn exported_rows_answer_the_recipes_of_the_guide() {
+    let directory = tempfile::tempdir().unwrap();
+    let rows = directory.path().join("sites.ndjson");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleetdiag"));
+    let done = command.args(["export", FLEET, FLEET, "-o"]).arg(&rows).output().unwrap();
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+    let guide = fs::read_to_string("docs/guide/export.md").unwrap();
+    let read = read("recipes", &guide, &[rows.to_str().unwrap()]);
+    let answers = read["answers"].as_array().unwrap();
+    assert_eq!(answers.len(), 5);
+    for answer in answers {
+        assert!(!answer["rows"].as_array().unwrap().is_empty(), "{answer}");
+    }
+    // The task that never yields takes a core of its own; the lost wakers are on three hosts.
+    assert!(answers[0]["rows"].to_string().contains("src/demo/programs.rs:112:5"), "{}", answers[0]);
+    let lost = answers[4]["rows"].as_array().unwrap().iter().find(|row| row[0] == "lost-waker").unwrap();
+    assert_eq!((&lost[1], &lost[2], &lost[3]), (&"relay".into(), &"src/demo/programs.rs:71:9".into(), &"3".into()));
+    // Every column is in the guide.
+    for column in read["columns"].as_array().unwrap() {
+        assert!(guide.contains(&format!("`{}`", column.as_str().unwrap())), "{column}");
+    }
+}

@@ -74,6 +74,8 @@ pub enum Command {
     Captures(CapturesCommand),
     /// Make one capture of several, or one that can be shared
     Merge(MergeArgs),
+    /// Write captures as rows for a database: one per run, host and spawn site
+    Export(super::ExportArgs),
     /// Open the way to one console for the ordinary tokio-console
     Console(ConsoleArgs),
     /// Show what an inventory says: hosts, groups, targets, and where each setting comes from

@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod export;
 mod history;
 mod playbook;
 mod progress;
@@ -11,6 +12,7 @@ pub use args::{
     JudgeArgs, MergeArgs, OutputSpec, ReportArgs, SelectArgs, SnapshotArgs,
 };
 pub use check::{AcceptArgs, CheckArgs};
+pub use export::{ExportArgs, ExportFormat};
 pub use history::{CapturesCommand, DiffArgs, FailOnChange};
 pub use playbook::{ExplainArgs, PlaybookArgs, PlaybookCommand};
 pub use progress::Display;

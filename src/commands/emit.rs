@@ -117,7 +117,7 @@ pub(super) fn complain(error: &anyhow::Error) {
 }
 
 /// Replaces the file at once, so that nobody reads half a report.
-fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
+pub(super) fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
     let failed = || format!("cannot write `{}`", path.display());
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A device or a pipe (`/dev/stderr`, `>(…)`) cannot be replaced, only written to.

@@ -10,6 +10,7 @@ mod demo;
 mod diff;
 mod emit;
 mod explain;
+mod export;
 mod inventory;
 mod judge;
 mod live;
@@ -70,6 +71,7 @@ fn command(cli: &Cli) -> Result<ExitCode, CommandError> {
         Command::Diff(args) => diff::run(args, cli),
         Command::Captures(command) => captures::run(command),
         Command::Merge(args) => merge::run(args),
+        Command::Export(args) => export::run(args),
         Command::Console(args) => console::run(args),
         Command::Inventory(args) => inventory::run(args, cli),
         Command::Demo(args) => demo::run(args, cli),

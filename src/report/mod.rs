@@ -14,6 +14,7 @@ mod ndjson;
 mod openmetrics;
 mod page;
 pub mod reference;
+mod rows;
 mod sarif;
 mod set_aside;
 mod terminal;
@@ -24,6 +25,7 @@ use std::str::FromStr;
 use crate::diagnose::Diagnosis;
 
 pub use ndjson::ended;
+pub use rows::rows;
 
 /// A format of reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -73,6 +73,20 @@ def markdown(text):
     return {"kinds": sorted(kinds), "rows": rows, "columns": sorted(columns)}
 
 
+def recipes(text, rows):
+    """Runs every SQL block of a page over the file `rows`."""
+    import re
+
+    import duckdb
+
+    answers = []
+    for recipe in re.findall(r"```sql\n(.*?)```", text, re.S):
+        answer = duckdb.sql(recipe.rstrip().rstrip(";").replace("sites.ndjson", rows))
+        answers.append({"columns": answer.columns, "rows": [list(map(str, row)) for row in answer.fetchall()]})
+    columns = duckdb.sql(f"FROM '{rows}'").columns
+    return {"answers": answers, "columns": columns}
+
+
 if __name__ == "__main__":
     kind, *extra = sys.argv[1:]
     print(json.dumps(globals()[kind](sys.stdin.read(), *extra)))
