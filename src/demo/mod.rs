@@ -17,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 const HOSTS: &[(&str, &str, &str)] = &[
     ("web-01", "web", "web"),
     ("web-02", "web", "web"),
-    ("web-03", "web", "web"),
+    ("web-03", "web", "web-leaking"),
     ("relay-01", "relay", "relay"),
     ("relay-02", "relay", "relay-losing-wakers"),
     ("relay-03", "relay", "relay-losing-wakers"),
@@ -25,6 +25,7 @@ const HOSTS: &[(&str, &str, &str)] = &[
     ("jobs-01", "jobs", "jobs"),
     ("jobs-02", "jobs", "jobs-blocking"),
     ("jobs-03", "jobs", "jobs-spinning"),
+    ("jobs-04", "jobs", "jobs-deadlocked"),
 ];
 
 /// Why there is no demo.
@@ -103,7 +104,9 @@ impl Fleet {
         let mut groups: BTreeMap<_, Group> = BTreeMap::new();
         for (host, service, address) in &self.hosts {
             let group = groups.entry(*service).or_default();
-            group.hosts.insert(host, BTreeMap::from([("console", address.to_string())]));
+            let version = if host.starts_with("relay") && *host != "relay-01" { "1.4.2" } else { "1.4.1" };
+            let settings = BTreeMap::from([("console", address.to_string()), ("version", version.to_owned())]);
+            group.hosts.insert(host, settings);
             group.vars = BTreeMap::from([("service", *service), ("transport", "direct")]);
         }
         // Maps of strings always serialize.

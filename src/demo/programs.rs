@@ -5,18 +5,20 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::time::{interval, sleep};
 
 /// The program of this name.
 pub(super) fn find(name: &str) -> Option<fn()> {
     Some(match name {
         "web" => web,
+        "web-leaking" => web_leaking,
         "relay" => relay,
         "relay-losing-wakers" => relay_losing_wakers,
         "jobs" => jobs,
         "jobs-blocking" => jobs_blocking,
         "jobs-spinning" => jobs_spinning,
+        "jobs-deadlocked" => jobs_deadlocked,
         _ => return None,
     })
 }
@@ -32,6 +34,20 @@ fn web() {
         }
     });
     tokio::spawn(upload());
+}
+
+/// The web server, with a watcher for each session that nobody ever tells to end.
+fn web_leaking() {
+    web();
+    let signed_out = Arc::new(Notify::new());
+    tokio::spawn(async move {
+        let mut sign_in = interval(Duration::from_millis(80));
+        loop {
+            sign_in.tick().await;
+            let signed_out = Arc::clone(&signed_out);
+            tokio::spawn(async move { signed_out.notified().await });
+        }
+    });
 }
 
 async fn handle_request(cache: Arc<Mutex<u64>>) {
@@ -123,6 +139,20 @@ fn jobs_spinning() {
             sleep(Duration::from_millis(5)).await;
         }
     });
+}
+
+/// Jobs, and two that take the same two locks in different order.
+fn jobs_deadlocked() {
+    jobs();
+    let (accounts, journal) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(())));
+    tokio::spawn(take_both(Arc::clone(&accounts), Arc::clone(&journal)));
+    tokio::spawn(take_both(journal, accounts));
+}
+
+async fn take_both(first: Arc<Mutex<()>>, second: Arc<Mutex<()>>) {
+    let _first = first.lock().await;
+    sleep(Duration::from_millis(50)).await;
+    let _second = second.lock().await;
 }
 
 /// Wakes its own task, which is then polled at once.

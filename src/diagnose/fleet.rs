@@ -10,12 +10,15 @@ use super::diagnosis::{
 };
 use super::facts::{FleetFacts, HostFacts};
 use super::hits::Hits;
+use super::outliers::{Peer, Peers, outliers};
 use super::profile::{Places, SiteProfile, counts, detectors, profile};
 use super::rank::{hotspots, rank};
+use super::related::relate;
+use super::skew::same_as;
 use super::suppress::set_aside;
 use super::verdict::Gate;
 use super::waits::Waits;
-use crate::model::{Failure, Service, Snapshot, Target, TargetId};
+use crate::model::{Failure, Service, Snapshot, SpawnLocation, Target, TargetId};
 use crate::playbook::{Playbook, Rule, Severity};
 
 /// What was seen of a fleet so far: profiles, never tasks.
@@ -27,6 +30,7 @@ pub struct Fleet<'a> {
     waits: Waits,
     services: BTreeMap<Service, usize>,
     targets: BTreeMap<TargetId, TargetReport>,
+    peers: Peers,
 }
 
 impl<'a> Fleet<'a> {
@@ -40,6 +44,7 @@ impl<'a> Fleet<'a> {
             waits: Waits::default(),
             services: BTreeMap::new(),
             targets: BTreeMap::new(),
+            peers: Peers::new(),
         }
     }
 
@@ -47,6 +52,7 @@ impl<'a> Fleet<'a> {
     pub fn observed(&mut self, target: &Target, snapshot: Snapshot) {
         *self.services.entry(target.service.clone()).or_default() += 1;
         let profile = profile(&self.playbook.rules, target, &snapshot);
+        self.peers.insert(target.id.clone(), peer(target, &snapshot));
         let status = Status::Observed {
             partial: snapshot.anomalies.iter().any(crate::model::Anomaly::makes_partial),
             counts: counts(&snapshot),
@@ -79,11 +85,15 @@ impl<'a> Fleet<'a> {
 
     /// The judgement of everything that was added.
     #[must_use]
-    pub fn diagnose(self, run: RunFacts, gate: &Gate) -> Diagnosis {
+    pub fn diagnose(mut self, run: RunFacts, gate: &Gate) -> Diagnosis {
+        let moved = self.join_builds();
         let coverage = coverage(self.targets.values());
+        let outliers = outliers(&self.sites, &self.peers);
         let evidence = self.evidence(coverage);
         let Conditions { places, unjudged } = condition::judge(&self.playbook.rules, &evidence);
         let mut hotspots = hotspots(&self.places, places, self.playbook, &evidence);
+        relate(&mut hotspots, self.playbook, &self.peers);
+        tell_moved(&mut hotspots, &moved);
         rank(&mut hotspots);
         let mut targets: Vec<_> = self.targets.into_values().collect();
         count_findings(&mut targets, &hotspots);
@@ -100,7 +110,7 @@ impl<'a> Fleet<'a> {
             targets,
             sites: self.sites.into_iter().map(|(site, profile)| site_report(site, profile)).collect(),
             waits: self.waits.into_report(),
-            outliers: Vec::new(),
+            outliers,
             rules: self.playbook.rules.iter().map(rule_facts).collect(),
             gate: *gate,
             set_aside: Vec::new(),
@@ -135,6 +145,23 @@ impl<'a> Fleet<'a> {
         Evidence { sites: &self.sites, hosts, services: &self.services, fleet: FleetFacts { coverage, counts } }
     }
 
+    /// Makes one of sites that are the same in several builds. Returns where each was, by what it is now.
+    fn join_builds(&mut self) -> BTreeMap<FleetSite, Vec<Moved>> {
+        let same = same_as(&self.sites, &self.peers);
+        let mut moved: BTreeMap<FleetSite, Vec<Moved>> = BTreeMap::new();
+        for (site, first) in &same {
+            if let (Some(profile), Some(location)) = (self.sites.remove(site), &site.site.location) {
+                let hosts = profile.by_target.keys().cloned().collect();
+                moved.entry(first.clone()).or_default().push((location.clone(), hosts));
+                self.sites.entry(first.clone()).or_default().merge(profile);
+            }
+            if let Some(by_rule) = self.places.remove(&Subject::Site(site.clone())) {
+                self.add_places(BTreeMap::from([(Subject::Site(first.clone()), by_rule)]));
+            }
+        }
+        moved
+    }
+
     fn add_places(&mut self, places: Places) {
         for (subject, by_rule) in places {
             let place = self.places.entry(subject).or_default();
@@ -163,6 +190,28 @@ fn count_findings(targets: &mut [TargetReport], hotspots: &[Hotspot]) {
             *findings = of.remove(&target.id).unwrap_or_default();
         }
     }
+}
+
+/// Another place of a site, and the hosts whose build has it there.
+type Moved = (SpawnLocation, Vec<TargetId>);
+
+fn tell_moved(hotspots: &mut [Hotspot], moved: &BTreeMap<FleetSite, Vec<Moved>>) {
+    for hotspot in hotspots {
+        let Subject::Site(site) = &hotspot.subject else { continue };
+        for (location, hosts) in moved.get(site).into_iter().flatten() {
+            let more = if hosts.len() > 1 { format!(" and {} more", hosts.len() - 1) } else { String::new() };
+            let on = hosts.first().map(ToString::to_string).unwrap_or_default();
+            hotspot.related.push(format!("in the build on {on}{more} this place is {location}"));
+        }
+    }
+}
+
+fn peer(target: &Target, snapshot: &Snapshot) -> Peer {
+    let mut attributes = target.attributes.clone();
+    attributes.extend(snapshot.tokio_version.clone().map(|version| ("tokio".to_owned(), version)));
+    let vintage = snapshot.vintage.map(|vintage| vintage.to_string().replace("console-subscriber ", ""));
+    attributes.extend(vintage.map(|vintage| ("console-subscriber".to_owned(), vintage)));
+    Peer { service: target.service.clone(), attributes, window: snapshot.window.length() }
 }
 
 fn rule_facts(rule: &Rule) -> RuleFacts {

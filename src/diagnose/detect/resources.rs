@@ -164,13 +164,14 @@ fn circle<'q>(
     } else {
         hit
     };
-    let step = |(queue, wait, _): &&(&Queue<'_>, &Wait<'_>, &Task)| {
+    let step = |(index, (queue, wait, _)): (usize, &&(&Queue<'_>, &Wait<'_>, &Task))| {
         let waiter = site(snapshot, wait.task).map_or_else(|| "a task".to_owned(), place);
         let created = queue.resource.and_then(|resource| resource.location.as_ref());
         let created = created.map_or_else(String::new, |location| format!(" of {location}"));
-        format!("{waiter} waits for the {}{created}", queue.kind.concrete_type())
+        let which = if index == 0 { "" } else { ", which" };
+        format!("{waiter}{which} waits for the {}{created}", queue.kind.concrete_type())
     };
-    let mut words = circle.iter().map(step).collect::<Vec<_>>().join(", held by ");
+    let mut words = circle.iter().enumerate().map(step).collect::<Vec<_>>().join(", held by ");
     words.push_str(if circle.len() == 1 { ", which it holds itself" } else { ", held by the first" });
     words.push_str(&format!("; nothing moved for {}", duration(nanos(longest))));
     Some(Contended { queue: circle.first()?.0, hit, affected: circle.len() as u64, words })

@@ -112,7 +112,7 @@ fn leak(tally: &Tally, born: u64, ended_percent: u64) -> Option<(Hit, u64)> {
         && few(tally.died, births)
         && few(tally.ended, tally.alive.saturating_add(tally.ended));
     let hit = Hit::sure(births.saturating_sub(tally.died), tally.alive);
-    let hit = if tally.alive_before >= births / 2 { hit } else { hit.capped(Confidence::Low, GROWS_ONLY_NOW) };
+    let hit = if tally.alive_before >= born { hit } else { hit.capped(Confidence::Low, GROWS_ONLY_NOW) };
     // Nothing tells a leak from long connections that come faster than they go, but that it never stops.
     leaks.then(|| (hit.capped(Confidence::Medium, "connections that come faster than they go look the same; a later run tells whether the number falls again"), tally.alive))
 }

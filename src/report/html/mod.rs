@@ -136,6 +136,7 @@ struct Place {
     hosts: usize,
     affected: u64,
     rank_reason: String,
+    related: Vec<String>,
     findings: Vec<FindingView>,
 }
 
@@ -167,6 +168,7 @@ fn place(number: usize, hotspot: &Hotspot) -> Place {
         hosts: hotspot.findings.iter().map(|finding| finding.targets.len()).max().unwrap_or(0),
         affected: hotspot.findings.iter().map(|finding| finding.affected).max().unwrap_or(0),
         rank_reason: hotspot.rank_reason.clone(),
+        related: hotspot.related.clone(),
         findings: hotspot.findings.iter().map(finding).collect(),
     }
 }

@@ -69,6 +69,9 @@ fn place(page: &mut Page, number: usize, hotspot: &Hotspot) {
         let dot = page.glyph(" · ", " | ");
         page.paragraph(4, DIM, &escape(&beside.join(dot)));
     }
+    for related in &hotspot.related {
+        page.labelled(4, page.glyph("↳", "->"), 2, DIM, &escape(related));
+    }
 }
 
 /// How long the polls of the place take, and how long its tasks wait for theirs.

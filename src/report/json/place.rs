@@ -16,6 +16,10 @@ pub(in crate::report) struct Place<'a> {
     #[cfg_attr(test, schemars(extend("enum" = ["low", "medium", "high"])))]
     confidence: &'static str,
     rank_reason: &'a str,
+    /// Another place on the same hosts explains it.
+    is_consequence: bool,
+    /// Its cause elsewhere, what tells its hosts from the others, the same place in other builds.
+    related: &'a [String],
     subject: SubjectJson<'a>,
     findings: Vec<FindingJson<'a>>,
 }
@@ -88,6 +92,8 @@ pub(in crate::report) fn place(hotspot: &Hotspot) -> Place<'_> {
         severity: hotspot.severity.as_str(),
         confidence: hotspot.confidence.as_str(),
         rank_reason: &hotspot.rank_reason,
+        is_consequence: hotspot.is_consequence,
+        related: &hotspot.related,
         subject: subject(&hotspot.subject),
         findings: hotspot.findings.iter().map(finding).collect(),
     }
