@@ -152,7 +152,10 @@ fn answer(path: &Path, arguments: &[&str], deadline: Instant) -> Result<Answer, 
     let too_large = output.as_ref().is_ok_and(|output| output.len() as u64 > MAX_BYTES);
     let status = if output.is_ok() && !too_large { wait(&mut child, deadline) } else { None };
     if status.is_none() {
-        // It may have ended in this moment.
+        // They may have ended in this moment.
+        for id in descendants(child.id()) {
+            let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
+        }
         let _ = child.kill();
         let _ = child.wait();
     }
@@ -166,6 +169,23 @@ fn answer(path: &Path, arguments: &[&str], deadline: Instant) -> Result<Answer, 
         _ => Err(format!("did not answer `{}` within {} seconds", arguments.join(" "), MAX_TIME.as_secs())),
     };
     Ok((result, said))
+}
+
+/// What the program has started itself. It shares our process group, so that Ctrl-C ends all of them; when its time is
+/// over they are ended one by one. Systems without Linux's `/proc` do not tell.
+fn descendants(parent: u32) -> Vec<rustix::process::Pid> {
+    let mut found = Vec::new();
+    let mut waiting = vec![parent.to_string()];
+    while let Some(id) = waiting.pop() {
+        let tasks = std::fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+        let children = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+        let children: Vec<_> = children.flat_map(|ids| ids.split(' ').map(str::to_owned).collect::<Vec<_>>()).collect();
+        for child in children.into_iter().filter(|child| !child.is_empty()) {
+            found.extend(child.parse().ok().and_then(rustix::process::Pid::from_raw));
+            waiting.push(child);
+        }
+    }
+    found
 }
 
 /// Reads all of it, so that the program never waits for us; keeps one byte more than `most`.
@@ -189,5 +209,28 @@ fn wait(child: &mut std::process::Child, deadline: Instant) -> Option<ExitStatus
             Ok(None) if Instant::now() < deadline => thread::sleep(POLL),
             _ => return None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::descendants;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn what_a_program_has_started_is_found() {
+        let script = "(sleep 600 & echo $!; wait) & wait";
+        let mut shell = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let found = descendants(shell.id());
+        let sleeper = rustix::process::Pid::from_raw(line.trim().parse().unwrap()).unwrap();
+        for id in &found {
+            rustix::process::kill_process(*id, rustix::process::Signal::KILL).unwrap();
+        }
+        shell.kill().unwrap();
+        shell.wait().unwrap();
+        assert!(found.len() == 2 && found.contains(&sleeper), "{found:?}, {sleeper:?}");
     }
 }
