@@ -99,7 +99,7 @@ fn each_host_fails_for_its_own_reason_while_the_others_are_reported() {
         .host("jump-refused", &format!("ProxyJump refused\nPort {}", port(&console)), &console)
         .host("behind-jump", &format!("ProxyJump healthy\nPort {}", port(&closed_port())), &console)
         .host("jump-forbids", &format!("ProxyJump no-forward\nPort {}", port(&console)), &console);
-    let args = ["all", "-w", "1s", "--connect-timeout", "2s", "--max-unreachable", "30"];
+    let args = ["all", "-w", "1s", "--connect-timeout", "6s", "--max-unreachable", "30"];
     let (report, code) = report(&mut lab.snapshot(&args));
     assert_eq!(code, 0, "{report:#}");
     assert_eq!(target(&report, "healthy")["status"], "complete");
@@ -126,7 +126,7 @@ fn each_host_fails_for_its_own_reason_while_the_others_are_reported() {
     ];
     let found: Vec<_> = expected.iter().map(|(id, _)| (*id, failure(&report, id))).collect();
     let expected: Vec<_> = expected.iter().map(|(id, reason)| (*id, (*reason).to_owned())).collect();
-    assert_eq!(found, expected);
+    assert_eq!(found, expected, "{report:#}");
     assert!(lab.leftovers().is_empty());
 }
 
