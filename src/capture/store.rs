@@ -243,6 +243,15 @@ impl Store {
         Ok(removed)
     }
 
+    /// The finished captures of one label, oldest first.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
+    pub fn history(&self, label: &str) -> Result<Vec<Entry>, CaptureError> {
+        let label = file_label(label);
+        Ok(self.entries()?.into_iter().filter(|entry| entry.label == label && !entry.partial).collect())
+    }
+
     /// Captures by age, oldest first. Files of other names are not ours and are never touched.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::check::CheckArgs;
-use super::history::{CapturesCommand, DiffArgs};
+use super::history::{CapturesCommand, DiffArgs, SweepArgs};
 use super::playbook::{ExplainArgs, PlaybookArgs};
 use crate::diagnose::Allowance;
 use crate::report::Format;
@@ -69,6 +69,8 @@ pub enum Command {
     Analyze(AnalyzeArgs),
     /// Compare two runs: what is new, gone, worse, better or only moved
     Diff(DiffArgs),
+    /// Observe the whole inventory, once or on a schedule, and say what changed and what keeps growing
+    Sweep(Box<SweepArgs>),
     /// Look at the captures that were kept, tag and prune them
     #[command(subcommand)]
     Captures(CapturesCommand),
@@ -211,7 +213,7 @@ pub struct CompletionsArgs {
 }
 
 /// Which hosts.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Hosts")]
 pub struct SelectArgs {
     /// Hosts, groups and patterns as in Ansible: `web`, `a:b`, `a:&b`, `a:!b`, `web[01:20]`, `~regex`, `all`; or a
@@ -241,7 +243,7 @@ pub struct SelectArgs {
 }
 
 /// How hosts are observed.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Collecting")]
 pub struct CollectArgs {
     /// How long each console is watched; 0s takes its first message alone
@@ -352,7 +354,7 @@ impl<F: FromStr<Err = String>> FromStr for OutputSpec<F> {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let hint = || "give a time such as `500ms`, `5s` or `2m`".to_owned();
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| hint())?;
     Duration::try_from(parsed).map_err(|_| hint())

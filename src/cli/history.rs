@@ -1,10 +1,12 @@
 //! The arguments of the commands that look at several runs.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::args::OutputSpec;
+use super::args::{CollectArgs, JudgeArgs, OutputSpec, ReportArgs, SelectArgs, duration};
+use super::check::AcceptArgs;
 use crate::report::comparison;
 
 /// `captures`.
@@ -78,4 +80,36 @@ pub enum FailOnChange {
     Worse,
     /// A place or a finding that was not there before.
     New,
+}
+
+/// `sweep`.
+#[derive(Debug, Args)]
+pub struct SweepArgs {
+    /// Which hosts; all of the inventory when none are named.
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// How they are observed.
+    #[command(flatten)]
+    pub collect: CollectArgs,
+    /// Sweep again and again, so long after the beginning of the last one
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Schedule")]
+    pub every: Option<Duration>,
+    /// End after N sweeps; without it, one, or with `--every` as many as there is time for
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), requires = "every", help_heading = "Schedule")]
+    pub rounds: Option<u32>,
+    /// Earlier sweeps that the trend looks at
+    #[arg(long, value_name = "N", default_value_t = 12, help_heading = "Schedule")]
+    pub history: usize,
+    /// Keep this file up to date, for the textfile collector of a node exporter
+    #[arg(long, value_name = "PATH", help_heading = "Report")]
+    pub openmetrics: Option<PathBuf>,
+    /// How they are judged.
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+    /// What is accepted.
+    #[command(flatten)]
+    pub accept: AcceptArgs,
+    /// What is printed.
+    #[command(flatten)]
+    pub report: ReportArgs,
 }

@@ -13,6 +13,6 @@ pub use args::{
 };
 pub use check::{AcceptArgs, CheckArgs};
 pub use export::{ExportArgs, ExportFormat};
-pub use history::{CapturesCommand, DiffArgs, FailOnChange};
+pub use history::{CapturesCommand, DiffArgs, FailOnChange, SweepArgs};
 pub use playbook::{ExplainArgs, PlaybookArgs, PlaybookCommand};
 pub use progress::Display;

@@ -37,6 +37,7 @@ use crate::plan::Plan;
 use journey::{Assignment, Collector};
 use ledger::Ledger;
 use stop::Stop;
+pub use stop::pause;
 
 pub use tunnel::{TunnelError, Visit, Visitor, tunnel};
 

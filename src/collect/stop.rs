@@ -10,6 +10,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::{Failure, Reason, Stage};
 
+/// Waits for `time`, on a clock that nobody sets, or until a signal comes; tells whether one came.
+///
+/// # Errors
+/// When the signal handlers cannot be set up.
+pub fn pause(time: Duration) -> std::io::Result<bool> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let stop = Stop::listen(Some(time))?;
+        stop.orderly.cancelled().await;
+        Ok(stop.is_interrupted())
+    })
+}
+
 /// Shared by everything that must end when the run ends.
 #[derive(Clone)]
 pub(super) struct Stop {

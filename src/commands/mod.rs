@@ -24,6 +24,7 @@ mod settings;
 mod shard;
 mod snapshot;
 mod store;
+mod sweep;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -69,6 +70,7 @@ fn command(cli: &Cli) -> Result<ExitCode, CommandError> {
         Command::Check(args) => check::run(args, cli),
         Command::Analyze(args) => analyze::run(args, cli),
         Command::Diff(args) => diff::run(args, cli),
+        Command::Sweep(args) => sweep::run(args, cli),
         Command::Captures(command) => captures::run(command),
         Command::Merge(args) => merge::run(args),
         Command::Export(args) => export::run(args),

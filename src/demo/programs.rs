@@ -19,6 +19,7 @@ pub(super) fn find(name: &str) -> Option<fn()> {
         "jobs-blocking" => jobs_blocking,
         "jobs-spinning" => jobs_spinning,
         "jobs-deadlocked" => jobs_deadlocked,
+        "jobs-leaking" => jobs_leaking,
         _ => return None,
     })
 }
@@ -153,6 +154,18 @@ async fn take_both(first: Arc<Mutex<()>>, second: Arc<Mutex<()>>) {
     let _first = first.lock().await;
     sleep(Duration::from_millis(50)).await;
     let _second = second.lock().await;
+}
+
+/// Jobs, and a scheduler whose timers nobody ever takes back.
+fn jobs_leaking() {
+    jobs();
+    tokio::spawn(async {
+        let mut arrival = interval(Duration::from_millis(10));
+        loop {
+            arrival.tick().await;
+            tokio::spawn(sleep(Duration::from_secs(3600)));
+        }
+    });
 }
 
 /// Wakes its own task, which is then polled at once.

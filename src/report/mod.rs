@@ -17,6 +17,7 @@ pub mod reference;
 mod rows;
 mod sarif;
 mod set_aside;
+mod sweep;
 mod terminal;
 mod words;
 
@@ -26,6 +27,7 @@ use crate::diagnose::Diagnosis;
 
 pub use ndjson::ended;
 pub use rows::rows;
+pub use sweep::{Sweep, sweep};
 
 /// A format of reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 mod caution;
 mod effect;
 mod matching;
+mod trend;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use crate::playbook::{RuleId, Severity};
 
 pub use caution::Caution;
 pub use effect::Effect;
+pub use trend::{Growth, Point, growths};
 
 use effect::ByTarget;
 

@@ -15,14 +15,19 @@ pub(super) fn render(comparison: &Comparison, options: &Options) -> String {
     for caution in &comparison.cautions {
         page.labelled(0, "caution", 9, of_severity(crate::playbook::Severity::Warning), &escape(&caution.text));
     }
-    let shown = options.shown(comparison.changes.len());
-    comparison.changes.iter().take(shown).for_each(|change| self::change(&mut page, change));
+    changes(&mut page, comparison);
+    page.finish()
+}
+
+/// Every change, or the first ones.
+pub(super) fn changes(page: &mut Page, comparison: &Comparison) {
+    let shown = page.options.shown(comparison.changes.len());
+    comparison.changes.iter().take(shown).for_each(|change| self::change(page, change));
     let left_out = comparison.changes.len() - shown;
     if left_out > 0 {
         page.blank();
         page.paragraph(0, DIM, &format!("{} not shown, by --top", words::count(left_out, "more change")));
     }
-    page.finish()
 }
 
 fn style(kind: Kind) -> Style {

@@ -7,7 +7,8 @@ mod markdown;
 use std::str::FromStr;
 
 use super::fold::fold;
-use super::{Options, words};
+use super::page::{BOLD, Page};
+use super::{Options, terminal, words};
 use crate::diagnose::{Change, Comparison, Effect, FindingChange, Kind, Side, SiteFigures, Told};
 
 /// A format of comparisons.
@@ -44,6 +45,13 @@ pub fn render(format: Format, comparison: &Comparison, options: &Options) -> Str
         Format::Json => json::render(comparison),
         Format::Markdown => markdown::render(comparison, options),
     }
+}
+
+/// What is not as it was in the last run: a line that says how much, then each change.
+pub(super) fn changes_since(page: &mut Page, comparison: &Comparison) {
+    let since = format!("Since {}: {}", terminal::escape(&comparison.before.run.started), summary(comparison));
+    page.paragraph(0, BOLD, &since);
+    human::changes(page, comparison);
 }
 
 const KINDS: [Kind; 5] = [Kind::Worse, Kind::New, Kind::Better, Kind::Gone, Kind::Moved];

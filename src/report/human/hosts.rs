@@ -16,7 +16,7 @@ const BAR: usize = 10;
 /// Narrower reports have no bars.
 const ROOM_FOR_BARS: usize = 90;
 
-pub(super) fn hosts(page: &mut Page, diagnosis: &Diagnosis) {
+pub(in crate::report) fn hosts(page: &mut Page, diagnosis: &Diagnosis) {
     page.blank();
     page.paragraph(0, BOLD, "Hosts");
     let quiet = |target: &&TargetReport| matches!(&target.status, Status::Observed { partial: false, findings, .. } if findings.is_empty());

@@ -9,6 +9,7 @@ use super::terminal::escape;
 use super::{Options, words};
 use crate::diagnose::{Diagnosis, Finding, Hotspot, Subject};
 use crate::playbook::Severity;
+pub(super) use hosts::hosts;
 
 /// Columns of the labels inside a hotspot.
 const LABEL: usize = 7;
@@ -20,7 +21,7 @@ pub(super) fn render(diagnosis: &Diagnosis, options: &Options) -> String {
     super::set_aside::human(&mut page, diagnosis);
     peers::contention(&mut page, diagnosis);
     peers::outliers(&mut page, diagnosis);
-    hosts::hosts(&mut page, diagnosis);
+    hosts(&mut page, diagnosis);
     unjudged(&mut page, diagnosis);
     quality(&mut page, diagnosis);
     page.finish()
