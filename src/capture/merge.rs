@@ -62,7 +62,8 @@ pub fn merge(mut captures: Vec<Capture>, path: &Path) -> Result<PathBuf, MergeEr
     let failed = |source| MergeError::Write { path: path.to_owned(), source };
     for (place, (from, index)) in places.into_iter().enumerate() {
         let capture = &mut captures[from];
-        let file = capture.outcome_files()[index].clone();
+        // The manifest of the result holds what was found.
+        let file = OutcomeFile { found: None, ..capture.outcome_files()[index].clone() };
         let spool = match file.outcome {
             Outcome::Observed(_) => {
                 let mut spool = writer.spool().map_err(failed)?;

@@ -29,7 +29,7 @@ pub use merge::{MergeError, merge};
 pub use read::{Capture, Frames, Limits};
 pub use redact::redact;
 pub use store::{Entry, KEEP, SWEEP, Store, StoreError};
-pub use write::{Spool, Writer};
+pub use write::{Spool, Spools, Writer};
 
 /// The version of the format that is written. Readers accept this and every older one.
 pub const FORMAT_VERSION: u32 = 1;
@@ -92,6 +92,9 @@ struct OutcomeFile {
     target: String,
     /// When the outcome was reached, on the collecting machine's clock.
     finished: jiff::Timestamp,
+    /// The target as it was found, where that is more than what was planned: a container that a selector stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    found: Option<Target>,
     outcome: Outcome,
 }
 

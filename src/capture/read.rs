@@ -41,8 +41,11 @@ pub struct Capture {
     path: PathBuf,
     archive: ZipArchive<BufReader<File>>,
     limits: Limits,
+    /// With the targets that were found, in place of the planned ones.
     run: Run,
     outcomes: Vec<OutcomeFile>,
+    /// The number of each target's entries.
+    numbers: Vec<usize>,
     end: Option<End>,
 }
 
@@ -59,11 +62,17 @@ impl Capture {
             Err(error) => salvage(path, &error, limits)?,
         };
         let mut entries = Entries { path, archive: &mut archive, limits };
-        let run = entries.manifest()?;
-        let outcomes =
-            (0..run.targets.len()).map(|index| entries.outcome(index, &run)).collect::<Result<Vec<_>, _>>()?;
+        let planned = entries.manifest()?;
+        let found = entries.targets(&planned)?;
         let end = entries.json::<End>(END)?;
-        Ok(Self { path: path.to_owned(), archive, limits, run, outcomes, end })
+        let mut run = Run { targets: Vec::new(), ..planned };
+        let (mut outcomes, mut numbers) = (Vec::new(), Vec::new());
+        for (number, target, outcome) in found {
+            run.targets.push(target);
+            outcomes.push(outcome);
+            numbers.push(number);
+        }
+        Ok(Self { path: path.to_owned(), archive, limits, run, outcomes, numbers, end })
     }
 
     /// What the run set out to do.
@@ -99,7 +108,7 @@ impl Capture {
     /// # Errors
     /// When the entry is missing or damaged.
     pub fn frames(&mut self, index: usize) -> Result<Frames<'_>, CaptureError> {
-        let entry = evidence_entry(index);
+        let entry = evidence_entry(self.numbers.get(index).copied().unwrap_or(index));
         let file = self.archive.by_name(&entry).map_err(|error| CaptureError::Damaged {
             path: self.path.clone(),
             entry: entry.clone(),
@@ -190,18 +199,45 @@ impl Entries<'_> {
         Ok(manifest.run)
     }
 
-    fn outcome(&mut self, index: usize, run: &Run) -> Result<OutcomeFile, CaptureError> {
+    /// Every target with the number of its entries and its outcome, ordered by id: the planned ones, and those that
+    /// were found beside them.
+    fn targets(&mut self, run: &Run) -> Result<Vec<(usize, Target, OutcomeFile)>, CaptureError> {
+        let mut targets = Vec::new();
+        for (index, planned) in run.targets.iter().enumerate() {
+            let file = self.outcome(index)?.unwrap_or_else(|| OutcomeFile {
+                target: planned.id.to_string(),
+                finished: run.started,
+                found: None,
+                outcome: Outcome::Failed(Failure::new(Reason::CaptureIncomplete, "")),
+            });
+            targets.push((index, file.found.clone().unwrap_or_else(|| planned.clone()), file));
+        }
+        while let Some(file) = self.outcome(targets.len())? {
+            let entry = outcome_entry(targets.len());
+            if targets.len() >= self.limits.targets {
+                let limit = self.limits.targets as u64;
+                return Err(CaptureError::TooLarge { path: self.path.to_owned(), entry, limit });
+            }
+            let found = file.found.clone();
+            let found =
+                found.ok_or_else(|| self.damaged(&entry, "it does not say which target it is of".to_owned()))?;
+            targets.push((targets.len(), found, file));
+        }
+        targets.sort_by(|a, b| a.1.id.cmp(&b.1.id));
+        if targets.windows(2).any(|pair| pair[0].1.id == pair[1].1.id) {
+            return Err(self.damaged(MANIFEST, "a target was found twice".to_owned()));
+        }
+        Ok(targets)
+    }
+
+    fn outcome(&mut self, index: usize) -> Result<Option<OutcomeFile>, CaptureError> {
         let entry = outcome_entry(index);
-        let Some(file) = self.json::<OutcomeFile>(&entry)? else {
-            let outcome = Outcome::Failed(Failure::new(Reason::CaptureIncomplete, ""));
-            let target = run.targets[index].id.to_string();
-            return Ok(OutcomeFile { target, finished: run.started, outcome });
-        };
+        let Some(file) = self.json::<OutcomeFile>(&entry)? else { return Ok(None) };
         let has_evidence = self.archive.index_for_name(&evidence_entry(index)).is_some();
         if matches!(file.outcome, Outcome::Observed(_)) && !has_evidence {
             return Err(self.damaged(&entry, "the target was observed and its evidence is missing".to_owned()));
         }
-        Ok(file)
+        Ok(Some(file))
     }
 
     fn json<T: serde::de::DeserializeOwned>(&mut self, entry: &str) -> Result<Option<T>, CaptureError> {

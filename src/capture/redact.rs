@@ -51,7 +51,7 @@ pub fn redact(capture: &mut Capture, path: &Path) -> Result<PathBuf, MergeError>
             }
         };
         let target = writer.run().targets[place].id.to_string();
-        let redacted = OutcomeFile { target, finished: file.finished, outcome: outcome(&file.outcome) };
+        let redacted = OutcomeFile { target, finished: file.finished, found: None, outcome: outcome(&file.outcome) };
         writer.add_target(place, spool, &redacted).map_err(failed)?;
     }
     Ok(writer.finish(End { interrupted })?)

@@ -11,7 +11,7 @@ use super::{
     CaptureError, END, End, FORMAT_NAME, FORMAT_VERSION, MANIFEST, Manifest, OutcomeFile, Run, evidence_entry,
     outcome_entry, record,
 };
-use crate::model::{Frame, Outcome};
+use crate::model::{Frame, Outcome, Target};
 
 /// Fast compression: collecting must not wait for it.
 const COMPRESSION_LEVEL: i64 = 1;
@@ -25,11 +25,29 @@ pub struct Writer {
     run: Run,
     path: PathBuf,
     partial: PathBuf,
+    /// The next place behind the planned ones, for what was found beside them.
+    next: usize,
+}
+
+/// Makes places for the messages of targets, on the capture's own file system.
+#[derive(Clone, Debug)]
+pub struct Spools {
+    directory: PathBuf,
 }
 
 /// The messages of one target while they come in, in a file without a name: nothing is left of it, ever.
 pub struct Spool {
     file: BufWriter<File>,
+}
+
+impl Spools {
+    /// A place for one target's messages.
+    ///
+    /// # Errors
+    /// When the file cannot be created.
+    pub fn create(&self) -> io::Result<Spool> {
+        Ok(Spool { file: BufWriter::new(tempfile::tempfile_in(&self.directory)?) })
+    }
 }
 
 impl Spool {
@@ -67,6 +85,7 @@ impl Writer {
             run: run.clone(),
             path: path.to_owned(),
             partial: partial.clone(),
+            next: run.targets.len(),
         };
         let manifest = Manifest { format: FORMAT_NAME.to_owned(), version: FORMAT_VERSION, run: run.clone() };
         writer.json(MANIFEST, &manifest).map_err(failed)?;
@@ -79,13 +98,19 @@ impl Writer {
         &self.run
     }
 
-    /// A place for one target's messages, on the capture's own file system.
+    /// A place for one target's messages.
     ///
     /// # Errors
     /// When the file cannot be created.
     pub fn spool(&self) -> io::Result<Spool> {
+        self.spools().create()
+    }
+
+    /// What makes such places, for whoever collects.
+    #[must_use]
+    pub fn spools(&self) -> Spools {
         let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Ok(Spool { file: BufWriter::new(tempfile::tempfile_in(directory)?) })
+        Spools { directory: directory.to_owned() }
     }
 
     /// Adds a target that is done: its place in the run, its messages if any came, and its outcome.
@@ -93,8 +118,31 @@ impl Writer {
     /// # Errors
     /// When the disk is full or fails.
     pub fn finish_target(&mut self, index: usize, spool: Option<Spool>, outcome: &Outcome) -> io::Result<()> {
-        let target = self.run.targets.get(index).map(|target| target.id.to_string()).unwrap_or_default();
-        let file = OutcomeFile { target, finished: jiff::Timestamp::now(), outcome: outcome.clone() };
+        match self.run.targets.get(index).cloned() {
+            Some(target) => self.finish_found(Some(index), &target, spool, outcome),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds a target that turned out to be more than what was planned, such as one of several replicas. `place` is that
+    /// of the planned target, for one of them; the others have none and stand behind all that was planned.
+    ///
+    /// # Errors
+    /// When the disk is full or fails.
+    pub fn finish_found(
+        &mut self,
+        place: Option<usize>,
+        target: &Target,
+        spool: Option<Spool>,
+        outcome: &Outcome,
+    ) -> io::Result<()> {
+        let index = place.unwrap_or_else(|| {
+            self.next += 1;
+            self.next - 1
+        });
+        let found = self.run.targets.get(index).is_none_or(|planned| planned != target).then(|| target.clone());
+        let finished = jiff::Timestamp::now();
+        let file = OutcomeFile { target: target.id.to_string(), finished, found, outcome: outcome.clone() };
         self.add_target(index, spool, &file)
     }
 

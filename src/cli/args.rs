@@ -97,6 +97,9 @@ pub enum Command {
     DemoProgram {
         /// Which.
         name: String,
+        /// Where its console listens; by default on a port of the loopback that the system picks.
+        #[arg(default_value = "127.0.0.1:0")]
+        console: std::net::SocketAddr,
     },
 }
 

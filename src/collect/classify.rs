@@ -53,6 +53,30 @@ const CHANNEL: &[(&str, Reason)] = &[
     ("open failed", Reason::ForwardingProhibited),
 ];
 
+/// Messages of `docker` and `podman`, the specific before the general.
+const ENGINE: &[(&str, Reason)] = &[
+    ("permission denied while trying to connect", Reason::EngineDenied),
+    ("Got permission denied", Reason::EngineDenied),
+    ("dial unix /var/run/docker.sock: connect: permission denied", Reason::EngineDenied),
+    ("No such container", Reason::ContainerNotFound),
+    ("no such container", Reason::ContainerNotFound),
+    ("No such object", Reason::ContainerNotFound),
+    ("no such object", Reason::ContainerNotFound),
+    ("multiple IDs found", Reason::ContainerAmbiguous),
+    ("Multiple IDs found", Reason::ContainerAmbiguous),
+    ("more than one result for container", Reason::ContainerAmbiguous),
+    ("command not found", Reason::EngineMissing),
+    ("Cannot connect to the Docker daemon", Reason::EngineUnreachable),
+    ("Cannot connect to Podman", Reason::EngineUnreachable),
+    ("unable to connect to Podman", Reason::EngineUnreachable),
+    ("error during connect", Reason::EngineUnreachable),
+];
+
+/// Why an engine did not answer a question, from what its command printed.
+pub(super) fn engine(stderr: &str) -> Failure {
+    first_match(stderr, ENGINE).unwrap_or_else(|| Failure::new(Reason::EngineUnreachable, last_line(stderr)))
+}
+
 /// Why a session did not come up, from everything that `ssh` printed until it ended.
 pub(super) fn session(stderr: &str) -> Failure {
     if stderr.contains(THROUGH_PROXY) {
@@ -106,7 +130,7 @@ fn first_match(stderr: &str, messages: &[(&str, Reason)]) -> Option<Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{channel, detail, session};
+    use super::{channel, detail, engine, session};
     use crate::model::Reason;
 
     #[test]
@@ -188,6 +212,33 @@ mod tests {
             Some(Reason::EndpointUnreachable)
         );
         assert_eq!(reason("Authenticated to x ([127.0.0.1]:22) using \"publickey\"."), None);
+    }
+
+    #[test]
+    fn engines_say_what_they_lack() {
+        let table = [
+            (
+                "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: Get \
+                 \"http://%2Fvar%2Frun%2Fdocker.sock/v1.50/containers/json\": dial unix /var/run/docker.sock: connect: permission denied",
+                Reason::EngineDenied,
+            ),
+            ("Got permission denied while trying to connect to the Docker daemon socket", Reason::EngineDenied),
+            (
+                "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+                Reason::EngineUnreachable,
+            ),
+            ("Error response from daemon: No such container: nonesuch", Reason::ContainerNotFound),
+            ("Error: no such object: \"nonesuch\"", Reason::ContainerNotFound),
+            ("Error: inspecting object: no such container nonesuch", Reason::ContainerNotFound),
+            ("Error response from daemon: multiple IDs found with provided prefix: 12", Reason::ContainerAmbiguous),
+            ("Error: more than one result for container 1: container already exists", Reason::ContainerAmbiguous),
+            ("bash: line 1: docker: command not found", Reason::EngineMissing),
+            ("Cannot connect to Podman. Please verify your connection to the Linux system", Reason::EngineUnreachable),
+            ("something new", Reason::EngineUnreachable),
+        ];
+        for (stderr, reason) in table {
+            assert_eq!(engine(stderr).reason, reason, "{stderr}");
+        }
     }
 
     #[test]

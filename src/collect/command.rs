@@ -1,5 +1,6 @@
 //! Short commands: over a server's ssh session, or on this machine where no ssh leads to the target.
 
+use std::ffi::OsStr;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -104,14 +105,14 @@ pub(super) fn too_slow(limits: Limits) -> Failure {
 ///
 /// # Errors
 /// When it cannot be started or does not end in time. A program that does not exist is an [`Output`] with code 127.
-pub(super) async fn run_here(argv: &[&str], limits: Limits) -> Result<Output, Failure> {
+pub(super) async fn run_here<S: AsRef<OsStr>>(argv: &[S], limits: Limits) -> Result<Output, Failure> {
     let Some((program, arguments)) = argv.split_first() else { return Ok(Output::default()) };
     let mut command = Command::new(program);
     command.args(arguments).env("LC_ALL", "C").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut group = match Group::spawn(command) {
         Ok(group) => group,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let stderr = format!("{program}: not found").into_bytes();
+            let stderr = format!("{}: not found", program.as_ref().display()).into_bytes();
             return Ok(Output { code: Some(NO_SUCH_PROGRAM), stderr, ..Output::default() });
         }
         Err(error) => return Err(Failure::new(Reason::LocalLimit, classify::detail(&error.to_string()))),

@@ -4,22 +4,25 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rand::RngExt;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::{MutexGuard, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use std::sync::Arc;
 
-use super::classify;
+use super::docker::{self, Shell, Wanted};
+use super::door::{Door, Stream, direct, explain, may_open_elsewhere};
+use super::limits::Turns;
 use super::observe::{Nothing, Observer};
+use super::pipe::{self, Complaints, Pipe};
 use super::private::Directory;
 use super::ssh::Master;
 use super::stop::Stop;
 use super::tap::{Seen, Tap};
 use super::{Event, Message, Progress};
-use crate::capture::Spool;
-use crate::model::{Endpoint, Failure, Observation, Outcome, Reason, Route, SshDestination, Stage, Target};
+use crate::capture::{Spool, Spools};
+use crate::model::{Endpoint, Failure, Observation, Outcome, Reason, Route, SshDestination, Stage, Target, TargetId};
 use crate::plan::{Budget, Plan, SshSettings};
 
 /// Longest wait before the first retry; doubles with each.
@@ -31,11 +34,10 @@ const OPENING: Duration = Duration::from_secs(1);
 /// How long closing a stream may take to reach the other side.
 const FAREWELL: Duration = Duration::from_millis(200);
 
-/// A target with a place for its evidence.
+/// A planned target, with its place in the plan.
 pub(super) struct Assignment {
     pub index: usize,
     pub target: Target,
-    pub spool: Box<Spool>,
 }
 
 /// What all servers share.
@@ -43,26 +45,37 @@ pub(super) struct Collector {
     budget: Budget,
     ssh: SshSettings,
     directory: Directory,
+    spools: Spools,
+    turns: Turns,
     stop: Stop,
     sender: mpsc::UnboundedSender<Message>,
 }
 
 impl Collector {
-    pub(super) fn new(plan: &Plan, directory: Directory, stop: Stop, sender: mpsc::UnboundedSender<Message>) -> Self {
-        Self { budget: plan.budget.clone(), ssh: plan.ssh.clone(), directory, stop, sender }
+    pub(super) fn new(
+        plan: &Plan,
+        directory: Directory,
+        spools: Spools,
+        stop: Stop,
+        sender: mpsc::UnboundedSender<Message>,
+    ) -> Self {
+        let turns = Turns::new(&plan.budget);
+        Self { budget: plan.budget.clone(), ssh: plan.ssh.clone(), directory, spools, turns, stop, sender }
     }
 
     /// Observes the targets of one server, all at once.
     pub(super) async fn server(self: Arc<Self>, assignments: Vec<Assignment>) {
-        let deadline = Instant::now() + self.budget.host_total;
         let Some(first) = assignments.first() else { return };
         let destination = match &first.target.route {
             Route::Ssh(destination) => destination.clone(),
-            Route::Direct => return self.all(None, assignments, deadline).await,
+            Route::Direct => {
+                let deadline = Instant::now() + self.budget.host_total;
+                return self.all(None, assignments, deadline).await;
+            }
         };
         let indices: Vec<_> = assignments.iter().map(|assignment| assignment.index).collect();
-        match self.session(&destination, &indices, deadline).await {
-            Ok(master) => {
+        match self.session(&destination, &indices).await {
+            Ok((master, deadline)) => {
                 let master = Arc::new(master);
                 Arc::clone(&self).all(Some(Arc::clone(&master)), assignments, deadline).await;
                 if let Some(master) = Arc::into_inner(master) {
@@ -70,8 +83,8 @@ impl Collector {
                 }
             }
             Err(failure) => {
-                for Assignment { index, spool, .. } in assignments {
-                    self.done(index, spool, Outcome::Failed(failure.clone()));
+                for Assignment { index, target } in assignments {
+                    self.done(index, target.id, None, Outcome::Failed(failure.clone()));
                 }
             }
         }
@@ -79,29 +92,81 @@ impl Collector {
 
     async fn all(self: Arc<Self>, master: Option<Arc<Master>>, assignments: Vec<Assignment>, deadline: Instant) {
         let mut tasks = JoinSet::new();
-        for mut assignment in assignments {
-            let (collector, master) = (Arc::clone(&self), master.clone());
-            tasks.spawn(async move {
-                let outcome = match collector.target(master.as_deref(), &mut assignment, deadline).await {
-                    Ok(observation) => Outcome::Observed(observation),
-                    Err(failure) => Outcome::Failed(failure),
-                };
-                collector.done(assignment.index, assignment.spool, outcome);
-            });
+        for assignment in assignments {
+            tasks.spawn(Arc::clone(&self).planned(master.clone(), assignment, deadline));
         }
         tasks.join_all().await;
     }
 
+    /// Observes one planned target, which may turn out to be several containers.
+    async fn planned(self: Arc<Self>, master: Option<Arc<Master>>, assignment: Assignment, deadline: Instant) {
+        let Assignment { index, target } = assignment;
+        let Endpoint::Container { engine, selector, port, network } = &target.endpoint else {
+            let doors = vec![Door::Endpoint(target.endpoint.clone())];
+            return self.observed(master.as_deref(), index, target.id, doors, deadline).await;
+        };
+        self.stage(index, Stage::Resolve);
+        let wanted = Wanted { engine: *engine, selector, port: *port, network: network.as_deref() };
+        let finding = timeout_at(deadline, docker::find(shell(master.as_deref()), wanted));
+        let found = self.stop.unless(Stage::Resolve, async {
+            finding.await.unwrap_or_else(|_| Err(Failure::new(Reason::CommandStalled, "the host's time was over")))
+        });
+        let (engine, found) = match found.await {
+            Ok(found) => found,
+            Err(failure) => return self.done(index, target.id, None, Outcome::Failed(failure)),
+        };
+        let targets: Vec<_> = found.iter().map(|found| found.target(&target)).collect();
+        let ids: Vec<_> = targets.iter().map(|target| target.id.clone()).collect();
+        let _ = self.sender.send(Message::Found { index, targets });
+        let mut tasks = JoinSet::new();
+        for (found, id) in found.into_iter().zip(ids) {
+            match found.ways {
+                Ok(ways) => {
+                    let (collector, master, port) = (Arc::clone(&self), master.clone(), *port);
+                    let doors = ways.into_iter().map(|way| Door::of(way, engine, port)).collect();
+                    tasks.spawn(async move {
+                        collector.observed(master.as_deref(), index, id, doors, deadline).await;
+                    });
+                }
+                Err(failure) => self.done(index, id, None, Outcome::Failed(failure)),
+            }
+        }
+        tasks.join_all().await;
+    }
+
+    /// Observes the console behind the first of `doors` that leads to it, and tells how that went.
+    async fn observed(&self, master: Option<&Master>, index: usize, id: TargetId, doors: Vec<Door>, deadline: Instant) {
+        let mut spool = match self.spools.create() {
+            Ok(spool) => Box::new(spool),
+            Err(error) => {
+                let failure = Failure::new(Reason::LocalLimit, error.to_string());
+                return self.done(index, id, None, Outcome::Failed(failure));
+            }
+        };
+        let mut failure = Failure::new(Reason::ContainerUnreachable, "");
+        let mut doors = doors.into_iter().peekable();
+        while let Some(door) = doors.next() {
+            failure = match self.through(master, &door, index, &mut spool, deadline).await {
+                Ok(observation) => return self.done(index, id, Some(spool), Outcome::Observed(observation)),
+                Err(failure) => failure,
+            };
+            if doors.peek().is_none() || !may_open_elsewhere(failure.reason) {
+                break;
+            }
+        }
+        self.done(index, id, None, Outcome::Failed(failure));
+    }
+
     /// An ssh session, with retries where trying again can help.
-    async fn session(
-        &self,
-        destination: &SshDestination,
-        targets: &[usize],
-        deadline: Instant,
-    ) -> Result<Master, Failure> {
+    async fn session(&self, destination: &SshDestination, targets: &[usize]) -> Result<(Master, Instant), Failure> {
         targets.iter().for_each(|&target| self.stage(target, Stage::Connect));
+        let turns = self.stop.unless(Stage::Connect, self.turns.of(destination, &self.ssh)).await?;
         let mut attempt = 1;
+        let mut deadline = None;
         loop {
+            // Given back while we wait for the next attempt.
+            let turn = self.stop.unless(Stage::Connect, turns.take()).await?;
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.budget.host_total);
             let control = self.directory.next_socket();
             let opened = self.stop.unless(Stage::Connect, async {
                 let opening = Master::open(destination, &self.ssh, &self.budget, control);
@@ -110,7 +175,7 @@ impl Collector {
                 })
             });
             let failure = match opened.await {
-                Ok(master) => return Ok(master),
+                Ok(master) => return Ok((master, deadline)),
                 Err(failure) => failure,
             };
             if attempt >= attempts(failure.reason, self.budget.attempts) {
@@ -121,6 +186,7 @@ impl Collector {
             if Instant::now() + pause >= deadline {
                 return Err(failure);
             }
+            drop(turn);
             let paused = async {
                 sleep(pause).await;
                 Ok(())
@@ -130,41 +196,68 @@ impl Collector {
         }
     }
 
-    /// Opens the way to one console and observes it.
-    async fn target(
+    /// Opens one door and observes the console behind it.
+    async fn through(
         &self,
         master: Option<&Master>,
-        assignment: &mut Assignment,
+        door: &Door,
+        index: usize,
+        spool: &mut Spool,
         deadline: Instant,
     ) -> Result<Observation, Failure> {
-        let Assignment { index, target, spool } = assignment;
-        let index = *index;
-        let Some(master) = master else {
-            self.stage(index, Stage::Connect);
-            let connecting = timeout(self.budget.connect, direct(&target.endpoint));
-            let stream = self.stop.unless(Stage::Connect, async {
-                connecting
-                    .await
-                    .unwrap_or_else(|_| Err(Failure::new(Reason::ConnectTimeout, target.endpoint.to_string())))
-            });
-            return match stream.await? {
-                Direct::Tcp(stream) => self.console(index, stream, spool, deadline, None).await,
-                Direct::Unix(stream) => self.console(index, stream, spool, deadline, None).await,
-            };
+        let observed = match (door, master) {
+            (Door::Process { argv, port }, _) => {
+                self.stage(index, Stage::Forward);
+                let opening = Pipe::open(shell(master), argv);
+                let (pipe, complaints) = self.stop.unless(Stage::Forward, opening).await?;
+                let cause = Cause::Process(complaints, *port);
+                return self.console(index, pipe, spool, deadline, cause).await;
+            }
+            (Door::Endpoint(endpoint), None) => {
+                self.stage(index, Stage::Connect);
+                let connecting = timeout(self.budget.connect, direct(endpoint));
+                let stream = self.stop.unless(Stage::Connect, async {
+                    let late = |_| Err(Failure::new(Reason::ConnectTimeout, endpoint.to_string()));
+                    connecting.await.unwrap_or_else(late)
+                });
+                match stream.await {
+                    Ok(stream) => self.console(index, stream, spool, deadline, Cause::Unknown).await,
+                    Err(failure) => Err(failure),
+                }
+            }
+            (Door::Endpoint(endpoint), Some(master)) => {
+                self.stage(index, Stage::Forward);
+                self.forwarded(master, endpoint, index, spool, deadline).await
+            }
         };
-        self.stage(index, Stage::Forward);
+        let Door::Endpoint(endpoint) = door else { return observed };
+        match observed {
+            Err(failure) => Err(explain(shell(master), endpoint, failure).await),
+            observed => observed,
+        }
+    }
+
+    /// Observes the console at `endpoint`, as seen from the server, through a forward.
+    async fn forwarded(
+        &self,
+        master: &Master,
+        endpoint: &Endpoint,
+        index: usize,
+        spool: &mut Spool,
+        deadline: Instant,
+    ) -> Result<Observation, Failure> {
         let local = self.directory.next_socket();
         let opened = self.stop.unless(Stage::Forward, async {
-            timeout(self.budget.first_byte, master.forward(&local, &target.endpoint))
+            timeout(self.budget.first_byte, master.forward(&local, endpoint))
                 .await
                 .unwrap_or_else(|_| Err(Failure::new(Reason::SessionLost, "ssh does not answer")))
         });
         opened.await?;
         let _socket = RemoveOnDrop(local.clone());
-        let opening = Opening { master, guard: Some(master.opening.lock().await), mark: master.mark() };
+        let opening = Opening { master, guard: Some(master.opening.lock().await), mark: master.mark(), end: None };
         let stream =
             UnixStream::connect(&local).await.map_err(|error| Failure::new(Reason::SessionLost, error.to_string()))?;
-        self.console(index, stream, spool, deadline, Some(opening)).await
+        self.console(index, stream, spool, deadline, Cause::Channel(opening)).await
     }
 
     async fn console<S>(
@@ -173,10 +266,10 @@ impl Collector {
         stream: S,
         spool: &mut Spool,
         deadline: Instant,
-        opening: Option<Opening<'_>>,
+        cause: Cause<'_>,
     ) -> Result<Observation, Failure>
     where
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+        S: Stream,
     {
         let (tap, seen) = Tap::new(stream);
         let observer = Observer {
@@ -188,9 +281,14 @@ impl Collector {
             on_first_update: &|| self.event(index, Progress::Watching),
         };
         let observing = observer.observe(tap, &seen);
-        let observed = match opening {
-            None => observing.await.map_err(|nothing| nothing.or(|| None)),
-            Some(opening) => opening.around(observing, &seen).await,
+        let observed = match cause {
+            Cause::Unknown => observing.await.map_err(|nothing| nothing.or(|| None)),
+            Cause::Channel(opening) => opening.around(observing, &seen).await,
+            Cause::Process(complaints, port) => match observing.await {
+                Err(Nothing::ClosedAtOnce) => Err(complaints.failure(port).await),
+                Err(Nothing::Failed(failure)) => Err(pipe::told_instead(&seen.first_bytes()).unwrap_or(failure)),
+                observed => observed.map_err(|nothing| nothing.or(|| None)),
+            },
         };
         // The stream's end must have left us before its session does.
         let _ = timeout(FAREWELL, seen.dropped()).await;
@@ -206,8 +304,8 @@ impl Collector {
         let _ = self.sender.send(Message::Event(Event { target, progress }));
     }
 
-    fn done(&self, index: usize, spool: Box<Spool>, outcome: Outcome) {
-        let _ = self.sender.send(Message::Done { index, spool, outcome });
+    fn done(&self, index: usize, id: TargetId, spool: Option<Box<Spool>>, outcome: Outcome) {
+        let _ = self.sender.send(Message::Done { index, id, spool, outcome });
     }
 }
 
@@ -220,34 +318,19 @@ fn attempts(reason: Reason, most: u32) -> u32 {
     }
 }
 
-enum Direct {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+/// Where commands of a route run.
+fn shell(master: Option<&Master>) -> Shell<'_> {
+    master.map_or(Shell::Here, Shell::On)
 }
 
-async fn direct(endpoint: &Endpoint) -> Result<Direct, Failure> {
-    let failed = |error: std::io::Error| {
-        use std::io::ErrorKind;
-        let reason = match error.kind() {
-            ErrorKind::ConnectionRefused | ErrorKind::NotFound => Reason::NothingListening,
-            ErrorKind::TimedOut => Reason::ConnectTimeout,
-            _ => Reason::NetworkUnreachable,
-        };
-        Failure::new(reason, format!("{endpoint}: {}", error.kind()))
-    };
-    match endpoint {
-        Endpoint::Tcp { host, port } => {
-            let not_found =
-                |error: std::io::Error| Failure::new(Reason::HostNotFound, classify::detail(&error.to_string()));
-            let addresses: Vec<_> = tokio::net::lookup_host((host.as_str(), *port)).await.map_err(not_found)?.collect();
-            TcpStream::connect(addresses.as_slice()).await.map(Direct::Tcp).map_err(failed)
-        }
-        Endpoint::Unix(path) => UnixStream::connect(path).await.map(Direct::Unix).map_err(failed),
-        Endpoint::Container { .. } => Err(Failure::new(
-            Reason::ContainerUnreachable,
-            "containers are not looked up yet; publish the console's port and give that",
-        )),
-    }
+/// Who knows why a stream ended before it said anything.
+enum Cause<'a> {
+    /// Nobody.
+    Unknown,
+    /// The session through which its channel was opened.
+    Channel(Opening<'a>),
+    /// The process that connects to this port for us.
+    Process(Complaints, u16),
 }
 
 /// A channel that is being opened through a session.
@@ -255,6 +338,8 @@ struct Opening<'a> {
     master: &'a Master,
     guard: Option<MutexGuard<'a, ()>>,
     mark: usize,
+    /// Until here on stderr, what is said is about this channel; absent as long as we hold the guard.
+    end: Option<usize>,
 }
 
 impl Opening<'_> {
@@ -272,6 +357,7 @@ impl Opening<'_> {
                 observed = &mut observing => break observed,
                 _ = &mut settled, if self.guard.is_some() && !seen.has_ended() => {
                     if !seen.has_ended() {
+                        self.end = Some(self.master.mark());
                         self.guard = None;
                     }
                 }
@@ -279,10 +365,18 @@ impl Opening<'_> {
         };
         let refusal = match &observed {
             Err(Nothing::ClosedAtOnce) => self.master.refusal_since(self.mark).await,
+            // A refusal may have come without the stream's end.
+            Err(Nothing::Failed(Failure { reason: Reason::SilentEndpoint, .. })) => {
+                let end = self.end.unwrap_or_else(|| self.master.mark());
+                self.master.refusal_between(self.mark, end)
+            }
             _ => None,
         };
         drop(self.guard);
-        observed.map_err(|nothing| nothing.or(|| refusal.or_else(|| self.master.lost())))
+        match (observed, refusal) {
+            (Err(Nothing::Failed(_)), Some(refusal)) => Err(refusal),
+            (observed, refusal) => observed.map_err(|nothing| nothing.or(|| refusal.or_else(|| self.master.lost()))),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! server ─ ssh master (one child of ours) ─ forward to a private unix socket ─┐
+//! container ─ its published port, address, or a process in its network ─────────┤
 //! direct address ──────────────────────────────────────────────────────────────┴─ console client ─ frames
 //! ```
 //!
@@ -12,11 +13,16 @@ mod child;
 mod classify;
 mod client;
 mod codec;
-#[allow(dead_code, reason = "whoever looks for containers and host context will run commands")]
 mod command;
+mod container;
+mod docker;
+mod door;
 mod journey;
 mod ledger;
+mod limits;
+mod listening;
 mod observe;
+mod pipe;
 mod private;
 mod ssh;
 mod stop;
@@ -31,7 +37,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::capture::{Spool, Writer};
-use crate::model::{Failure, Outcome, Reason, Route, Stage};
+use crate::model::{Failure, Outcome, Reason, Route, Stage, Target, TargetId};
 use crate::plan::Plan;
 
 use journey::{Assignment, Collector};
@@ -93,7 +99,17 @@ pub enum CollectError {
 /// What the tasks tell the loop that owns the capture.
 enum Message {
     Event(Event),
-    Done { index: usize, spool: Box<Spool>, outcome: Outcome },
+    /// The planned target at `index` is these.
+    Found {
+        index: usize,
+        targets: Vec<Target>,
+    },
+    Done {
+        index: usize,
+        id: TargetId,
+        spool: Option<Box<Spool>>,
+        outcome: Outcome,
+    },
 }
 
 /// Observes every target of `plan` into `capture`, at most `budget.forks` servers at once. The first signal (Ctrl-C,
@@ -118,7 +134,7 @@ async fn run(plan: &Plan, capture: &mut Writer, on_event: &dyn Fn(Event)) -> Res
     let stop = Stop::listen(plan.budget.deadline).map_err(setup("the signal handlers"))?;
     let directory = private::Directory::create().map_err(setup("a private directory"))?;
     let (sender, mut messages) = mpsc::unbounded_channel();
-    let collector = Arc::new(Collector::new(plan, directory, stop.clone(), sender));
+    let collector = Arc::new(Collector::new(plan, directory, capture.spools(), stop.clone(), sender));
     let mut waiting = servers(plan).into_iter();
     let mut ledger = Ledger::new(capture, on_event);
     let mut tasks = JoinSet::new();
@@ -126,8 +142,7 @@ async fn run(plan: &Plan, capture: &mut Writer, on_event: &dyn Fn(Event)) -> Res
     loop {
         while open && tasks.len() < plan.budget.forks && !stop.is_stopped() {
             let Some(server) = waiting.next() else { break };
-            let assignments = assign(plan, server, &ledger)?;
-            tasks.spawn(Arc::clone(&collector).server(assignments));
+            tasks.spawn(Arc::clone(&collector).server(assign(plan, server)));
         }
         tokio::select! {
             biased;
@@ -172,10 +187,8 @@ fn servers(plan: &Plan) -> Vec<Vec<usize>> {
     servers
 }
 
-fn assign(plan: &Plan, server: Vec<usize>, ledger: &Ledger) -> Result<Vec<Assignment>, CollectError> {
-    let assignment =
-        |index| Ok(Assignment { index, target: plan.targets[index].clone(), spool: Box::new(ledger.spool()?) });
-    server.into_iter().map(assignment).collect()
+fn assign(plan: &Plan, server: Vec<usize>) -> Vec<Assignment> {
+    server.into_iter().map(|index| Assignment { index, target: plan.targets[index].clone() }).collect()
 }
 
 fn finished(joined: Result<(), tokio::task::JoinError>) -> Result<(), CollectError> {

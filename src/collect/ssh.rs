@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use openssh::{ForwardType, Session, Socket};
 use rustix::process::Signal;
-use tokio::io::AsyncReadExt;
-use tokio::process::{ChildStderr, Command};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -56,12 +56,11 @@ const OPTIONS: &[&str] = &[
 /// An authenticated session. Dropping it kills its processes; [`Master::close`] lets them leave in order.
 pub(super) struct Master {
     group: Group,
-    session: Session,
+    session: Arc<Session>,
     stderr: Stderr,
     control: PathBuf,
     /// Held while a channel opens, so that a refusal on stderr belongs to the one who holds it.
     pub(super) opening: tokio::sync::Mutex<()>,
-    #[allow(dead_code, reason = "used by `run`")]
     commands: tokio::sync::Semaphore,
 }
 
@@ -111,6 +110,7 @@ impl Master {
             sleep(SOCKET_POLL).await;
         };
         let commands = tokio::sync::Semaphore::new(COMMANDS_AT_ONCE);
+        let session = Arc::new(session);
         Ok(Self { group, session, stderr, control, opening: tokio::sync::Mutex::new(()), commands })
     }
 
@@ -120,17 +120,14 @@ impl Master {
     /// # Errors
     /// When the server refuses to run anything, the session is lost, or the command does not end in time. Whatever the
     /// command itself says, also that there is no such program, is an [`Output`].
-    #[allow(dead_code, reason = "whoever looks for containers and host context will run commands")]
     pub(super) async fn run(&self, argv: &[&str], limits: Limits) -> Result<Output, Failure> {
         let Some((program, arguments)) = argv.split_first() else { return Ok(Output::default()) };
-        let refused =
-            |error: &openssh::Error| self.lost().unwrap_or_else(|| Failure::new(Reason::CommandRefused, causes(error)));
         let running = async {
             let _permit = self.commands.acquire().await;
             let mut command = self.session.command(*program);
             command.args(arguments);
             command.stdin(openssh::Stdio::null()).stdout(openssh::Stdio::piped()).stderr(openssh::Stdio::piped());
-            let mut child = command.spawn().await.map_err(|error| refused(&error))?;
+            let mut child = command.spawn().await.map_err(|error| self.refused(&error))?;
             let (stdout, stderr) = (child.stdout().take(), child.stderr().take());
             let end = async {
                 match child.wait().await {
@@ -144,6 +141,25 @@ impl Master {
         timeout(limits.time, running).await.unwrap_or_else(|_| Err(command::too_slow(limits)))
     }
 
+    /// Starts `argv` on the server with its three streams in our hands.
+    ///
+    /// # Errors
+    /// When the server refuses to run anything, or the session is lost.
+    pub(super) async fn spawn(
+        &self,
+        program: &str,
+        arguments: &[String],
+    ) -> Result<openssh::Child<Arc<Session>>, Failure> {
+        let mut command = Arc::clone(&self.session).arc_command(program);
+        command.args(arguments);
+        command.stdin(openssh::Stdio::piped()).stdout(openssh::Stdio::piped()).stderr(openssh::Stdio::piped());
+        command.spawn().await.map_err(|error| self.refused(&error))
+    }
+
+    fn refused(&self, error: &openssh::Error) -> Failure {
+        self.lost().unwrap_or_else(|| Failure::new(Reason::CommandRefused, causes(error)))
+    }
+
     /// Has `ssh` forward connections on the unix socket `local` to `endpoint`, as seen from the server.
     ///
     /// # Errors
@@ -152,12 +168,8 @@ impl Master {
         let remote = match endpoint {
             Endpoint::Tcp { host, port } => Socket::TcpSocket { host: host.into(), port: *port },
             Endpoint::Unix(path) => Socket::UnixSocket { path: path.into() },
-            Endpoint::Container { .. } => {
-                return Err(Failure::new(
-                    Reason::ContainerUnreachable,
-                    "containers are not looked up yet; publish the console's port and give that",
-                ));
-            }
+            // Found first, and then forwarded to like any address.
+            Endpoint::Container { .. } => return Err(Failure::new(Reason::ContainerUnreachable, "")),
         };
         let local = Socket::UnixSocket { path: local.into() };
         self.session
@@ -177,6 +189,13 @@ impl Master {
         // Without a reason in time there is none: the endpoint itself has closed the connection.
         let _ = timeout(REASON_DELAY, stderr.wait_for(mark, |text| classify::channel(text).is_some())).await;
         classify::channel(&stderr.text_from(mark))
+    }
+
+    /// Why a channel that was opened between two marks has failed, where `ssh` has said so.
+    pub(super) fn refusal_between(&self, mark: usize, end: usize) -> Option<Failure> {
+        let text = self.stderr.text_from(mark);
+        let length = end.saturating_sub(mark).min(text.len());
+        classify::channel(text.get(..length)?)
     }
 
     /// Why the session ended, if it did.
@@ -211,14 +230,30 @@ fn causes(error: &openssh::Error) -> String {
 }
 
 fn arguments(destination: &SshDestination, settings: &SshSettings, budget: &Budget, control: &Path) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = ["-M", "-N", "-T", "-S"].map(OsString::from).to_vec();
+    arguments.push(control.into());
+    let connect = format!("ConnectTimeout={}", budget.connect.as_secs_f64().ceil().max(1.0));
+    for option in OPTIONS.iter().copied().chain([connect.as_str()]) {
+        arguments.extend(["-o".into(), option.into()]);
+    }
+    arguments.extend(whom(destination, settings));
+    arguments
+}
+
+/// The argv that has `ssh` tell what it would do for this destination, without doing it.
+pub(super) fn describe_arguments(destination: &SshDestination, settings: &SshSettings) -> Vec<OsString> {
+    let mut argv: Vec<OsString> = ["ssh", "-G", "-o", "BatchMode=yes"].map(OsString::from).to_vec();
+    argv.extend(whom(destination, settings));
+    argv
+}
+
+/// What the user, the inventory and the command line say about one destination, and the destination itself.
+fn whom(destination: &SshDestination, settings: &SshSettings) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = Vec::new();
     if let Some(config) = &settings.config {
         arguments.extend(["-F".into(), config.into()]);
     }
-    arguments.extend(["-M".into(), "-N".into(), "-T".into(), "-S".into(), control.into()]);
     let mut option = |text: OsString| arguments.extend(["-o".into(), text]);
-    OPTIONS.iter().for_each(|text| option(text.into()));
-    option(format!("ConnectTimeout={}", budget.connect.as_secs_f64().ceil().max(1.0)).into());
     settings.options.iter().for_each(|text| option(text.into()));
     if let Some(user) = &destination.user {
         option(format!("User={user}").into());
@@ -245,9 +280,9 @@ fn stalled(stderr: &Stderr) -> Failure {
     Failure::new(Reason::AuthenticationStalled, classify::last_line(&stderr.text_from(0))).at(Stage::Authenticate)
 }
 
-/// What `ssh` prints: always drained, the last part kept.
+/// What `ssh`, or another program, prints: always drained, the last part kept.
 #[derive(Clone)]
-struct Stderr {
+pub(super) struct Stderr {
     tail: Arc<Mutex<Tail>>,
     changed: watch::Receiver<()>,
 }
@@ -260,7 +295,7 @@ struct Tail {
 }
 
 impl Stderr {
-    fn drain(stderr: Option<ChildStderr>) -> Self {
+    pub(super) fn drain<R: AsyncRead + Send + Unpin + 'static>(stderr: Option<R>) -> Self {
         let tail: Arc<Mutex<Tail>> = Arc::default();
         let (announce, changed) = watch::channel(());
         let kept = Arc::clone(&tail);
@@ -284,6 +319,12 @@ impl Stderr {
     fn text_from(&self, mark: usize) -> String {
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         tail.text.get(mark.saturating_sub(tail.dropped)..).unwrap_or(&tail.text).to_owned()
+    }
+
+    /// Everything, once it has ended, or as much as comes in the time in which a reason comes.
+    pub(super) async fn whole(mut self) -> String {
+        let _ = timeout(REASON_DELAY, self.wait_for(0, |_| false)).await;
+        self.text_from(0)
     }
 
     /// `ssh` has closed it: it is ending.

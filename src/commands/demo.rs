@@ -62,7 +62,7 @@ fn keep(fleet: &Fleet, path: Option<&std::path::Path>) -> Result<ExitCode, Comma
     }
 }
 
-pub(super) fn program(name: &str) -> Result<ExitCode, CommandError> {
-    demo::run_program(name).map_err(CommandError::usage)?;
+pub(super) fn program(name: &str, console: std::net::SocketAddr) -> Result<ExitCode, CommandError> {
+    demo::run_program(name, console).map_err(CommandError::usage)?;
     Ok(ExitCode::SUCCESS)
 }

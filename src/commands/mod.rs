@@ -77,7 +77,7 @@ fn command(cli: &Cli) -> Result<ExitCode, CommandError> {
         Command::Console(args) => console::run(args),
         Command::Inventory(args) => inventory::run(args, cli),
         Command::Demo(args) => demo::run(args, cli),
-        Command::DemoProgram { name } => demo::program(name),
+        Command::DemoProgram { name, console } => demo::program(name, *console),
         Command::Playbook(args) => playbook::run(args, cli),
         Command::Explain(args) => explain::run(args, cli),
         Command::Completions(args) => completions::shell(args),

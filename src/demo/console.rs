@@ -1,7 +1,7 @@
-//! A program of the fleet with its console: what console-subscriber's own set-up does, on a port that the system picks.
+//! A program of the fleet with its console: what console-subscriber's own set-up does, at the address it is told.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use console_subscriber::{ConsoleLayer, ServerParts};
@@ -16,8 +16,8 @@ use super::DemoError;
 const RIPE: Duration = Duration::from_millis(1200);
 
 /// Runs `program` on a runtime of two workers until standard input closes.
-pub(super) fn run(program: fn()) -> Result<(), DemoError> {
-    let address = serve_console()?;
+pub(super) fn run(program: fn(), address: SocketAddr) -> Result<(), DemoError> {
+    let address = serve_console(address)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.spawn(async move { program() });
     std::thread::sleep(RIPE);
@@ -31,7 +31,7 @@ pub(super) fn run(program: fn()) -> Result<(), DemoError> {
     Ok(())
 }
 
-fn serve_console() -> io::Result<SocketAddr> {
+fn serve_console(address: SocketAddr) -> io::Result<SocketAddr> {
     let (layer, server) = ConsoleLayer::builder().build();
     let ServerParts { instrument_server, aggregator, .. } = server.into_parts();
     let relevant = FilterFn::new(|metadata| {
@@ -44,7 +44,7 @@ fn serve_console() -> io::Result<SocketAddr> {
     });
     let subscriber = tracing_subscriber::registry().with(layer.with_filter(relevant));
     tracing::subscriber::set_global_default(subscriber).map_err(io::Error::other)?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     std::thread::Builder::new().name("console_subscriber".to_owned()).spawn(move || {

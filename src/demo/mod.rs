@@ -130,9 +130,9 @@ fn missing() -> Option<&'static str> {
 /// # Errors
 /// When there is no such program, in this build or at all, or its console cannot listen.
 #[cfg(all(feature = "demo", tokio_unstable))]
-pub fn run_program(name: &str) -> Result<(), DemoError> {
+pub fn run_program(name: &str, console: SocketAddr) -> Result<(), DemoError> {
     let program = programs::find(name).ok_or_else(|| DemoError::UnknownProgram(name.to_owned()))?;
-    console::run(program)
+    console::run(program, console)
 }
 
 /// Says what this build lacks.
@@ -140,6 +140,6 @@ pub fn run_program(name: &str) -> Result<(), DemoError> {
 /// # Errors
 /// Always.
 #[cfg(not(all(feature = "demo", tokio_unstable)))]
-pub fn run_program(name: &str) -> Result<(), DemoError> {
+pub fn run_program(name: &str, _console: SocketAddr) -> Result<(), DemoError> {
     Err(missing().map_or_else(|| DemoError::UnknownProgram(name.to_owned()), DemoError::NotBuilt))
 }

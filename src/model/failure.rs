@@ -102,6 +102,8 @@ reasons! {
     ContainerNotFound Resolve "container-not-found" "no container matches",
     /// The container is not running.
     ContainerNotRunning Resolve "container-not-running" "the container is not running",
+    /// The container is paused.
+    ContainerPaused Resolve "container-paused" "the container is paused",
     /// The selector must name one container and matches several.
     ContainerAmbiguous Resolve "container-ambiguous" "several containers match",
     /// The container has no address that can be reached from its host.
@@ -139,6 +141,8 @@ reasons! {
     ForwardingProhibited Forward "forwarding-prohibited" "the server forbids this forward",
     /// Nothing listens at the endpoint.
     NothingListening Forward "nothing-listening" "nothing listens at the console's endpoint",
+    /// The port is bound, and not at the endpoint's address.
+    BoundElsewhere Forward "bound-elsewhere" "the port is bound to another address",
     /// The endpoint's address cannot be reached from the server.
     EndpointUnreachable Forward "endpoint-unreachable" "the endpoint cannot be reached from the server",
     /// The session ended while the forward was opened.
@@ -244,6 +248,7 @@ fn hint(reason: Reason, place: &Place) -> String {
         Reason::EngineDenied => format!("add the user to the `docker` group on {ssh}, or give the published port instead"),
         Reason::ContainerNotFound => format!("compare with `ssh {ssh} docker ps`"),
         Reason::ContainerNotRunning => format!("see why with `ssh {ssh} docker ps -a` and `docker logs`"),
+        Reason::ContainerPaused => format!("somebody froze it on purpose; `ssh {ssh} docker unpause` lets it go on"),
         Reason::ContainerAmbiguous => "name one container, or select by label or compose service to observe each of them".to_owned(),
         Reason::ContainerUnreachable => format!("publish the port (`-p 127.0.0.1:{port}:{port}`) and set `TOKIO_CONSOLE_BIND=0.0.0.0:{port}` in the container"),
         Reason::ConnectionRefused => format!("is sshd running, and is the port right? `ssh -v {ssh}` shows the address it tries"),
@@ -261,6 +266,7 @@ fn hint(reason: Reason, place: &Place) -> String {
         Reason::AuthenticationStalled => "an agent or security key waits for an answer: check `ssh-add -l` and SSH_AUTH_SOCK".to_owned(),
         Reason::ForwardingProhibited => format!("allow it in the server's sshd_config: `AllowTcpForwarding local`, `PermitOpen {endpoint}`"),
         Reason::NothingListening => format!("is the service up, built with console-subscriber, and bound to {endpoint}? `ssh {ssh} ss -ltn` shows what listens"),
+        Reason::BoundElsewhere => format!("give the address that is bound, `console: ADDRESS:{port}`, or bind the console to 127.0.0.1 (`TOKIO_CONSOLE_BIND=127.0.0.1:{port}`)"),
         Reason::EndpointUnreachable => format!("the server cannot reach {endpoint}: check the address in the inventory's `console`"),
         Reason::SessionLost => format!("the connection broke: try again, then `ssh -v {ssh}`"),
         Reason::NotGrpc => format!("another program owns {endpoint}: find the console's port (`TOKIO_CONSOLE_BIND`) and set `console` in the inventory"),

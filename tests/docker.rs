@@ -1,0 +1,285 @@
+//! Consoles in containers, on a real engine that this test starts for itself: its own data, socket and network.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod harness;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use harness::{FLEETDIAG, Lab, closed_port, report, run, target};
+use tempfile::TempDir;
+
+/// The user that everybody may become and that may nothing.
+const NOBODY: u32 = 65534;
+
+/// An engine with two images: one that holds only our program, and one with a shell beside it.
+struct Engine {
+    directory: TempDir,
+    daemon: Child,
+}
+
+impl Engine {
+    fn start() -> Self {
+        assert!(rustix::process::geteuid().is_root(), "an engine needs root");
+        let directory = tempfile::Builder::new().prefix("engine").tempdir_in("/tmp").unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("daemon.json"), "{}").unwrap();
+        let log = fs::File::create(path("log")).unwrap();
+        // The engine tells a service manager when it is ready; here that is us.
+        let ready = UnixDatagram::bind(path("ready.sock")).unwrap();
+        let mut daemon = Command::new("dockerd");
+        daemon
+            .args(["--bridge", "none", "--iptables=false", "--ip-masq=false", "--storage-driver", "vfs"])
+            .arg("--config-file")
+            .arg(path("daemon.json"))
+            .arg("--data-root")
+            .arg(path("data"))
+            .arg("--exec-root")
+            .arg(path("exec"))
+            .arg("--pidfile")
+            .arg(path("pid"))
+            .arg("--host")
+            .arg(format!("unix://{}", path("engine.sock").display()))
+            .env("NOTIFY_SOCKET", path("ready.sock"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        let daemon = daemon.spawn().unwrap_or_else(|error| panic!("dockerd: {error}: run tests/setup.sh"));
+        ready.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+        let mut said = String::new();
+        while !said.contains("READY=1") {
+            let mut buffer = [0; 256];
+            let read = ready.recv(&mut buffer).unwrap_or_else(|error| {
+                panic!("the engine does not come up: {error}: {}", fs::read_to_string(path("log")).unwrap())
+            });
+            said.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        }
+        let engine = Self { directory, daemon };
+        engine.docker(&["network", "create", "--subnet", "10.213.77.0/24", "lab"]);
+        engine.import("bare", &[]);
+        engine.import("shell", &["sh", "nc", "sleep"]);
+        engine
+    }
+
+    fn socket(&self) -> String {
+        format!("unix://{}/engine.sock", self.directory.path().display())
+    }
+
+    fn docker(&self, args: &[&str]) -> String {
+        let output = run(Command::new("docker").args(args).env("DOCKER_HOST", self.socket()));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Makes an image of our program with its libraries, and of BusyBox under some names.
+    fn import(&self, name: &str, tools: &[&str]) {
+        let root = self.directory.path().join(name);
+        let copy = |from: &Path, to: &str| {
+            let to = root.join(to.trim_start_matches('/'));
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::copy(from, to).unwrap();
+        };
+        copy(Path::new(FLEETDIAG), "/bin/fleetdiag");
+        run(Command::new("strip").arg(root.join("bin/fleetdiag")));
+        let libraries = String::from_utf8(run(Command::new("ldd").arg(FLEETDIAG)).stdout).unwrap();
+        for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
+            copy(&fs::canonicalize(library).unwrap(), library);
+        }
+        for tool in tools {
+            copy(Path::new("/usr/bin/busybox"), "/bin/busybox");
+            symlink("busybox", root.join("bin").join(tool)).unwrap();
+        }
+        let archive = self.directory.path().join(format!("{name}.tar"));
+        run(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg("."));
+        self.docker(&["import", archive.to_str().unwrap(), &format!("lab/{name}:1")]);
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    /// Runs our program in a container, with its console at `bind`, and waits until it serves that.
+    fn run(&self, name: &str, image: &str, bind: &str, options: &[&str]) {
+        let mut args = vec!["run", "--detach", "--interactive", "--name", name];
+        if !options.contains(&"--network=host") {
+            args.push("--network=lab");
+        }
+        args.extend(options);
+        args.extend([image, "/bin/fleetdiag", "demo-program", "relay", bind]);
+        self.docker(&args);
+        let mut logs = Command::new("docker");
+        logs.args(["logs", "--follow", name]).env("DOCKER_HOST", self.socket()).stdout(Stdio::piped());
+        let mut logs = logs.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(logs.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        logs.kill().unwrap();
+        logs.wait().unwrap();
+        assert!(line.trim().contains(':'), "{name} does not start: {line}");
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let ids = Command::new("docker").args(["ps", "-aq"]).env("DOCKER_HOST", self.socket()).output().unwrap();
+        let ids = String::from_utf8(ids.stdout).unwrap();
+        if !ids.trim().is_empty() {
+            self.docker(&[&["rm", "--force"], ids.split_whitespace().collect::<Vec<_>>().as_slice()].concat());
+        }
+        self.docker(&["network", "rm", "lab"]);
+        harness::signal(self.daemon.id(), rustix::process::Signal::TERM);
+        self.daemon.wait().unwrap();
+        // The engine leaves its handle on the host's network mounted.
+        let _ = Command::new("umount").arg(self.directory.path().join("exec/netns/default")).status();
+    }
+}
+
+/// A directory for `PATH` with only some programs in it.
+fn programs(lab: &Lab, name: &str, programs: &[&str]) -> PathBuf {
+    let directory = lab.path(name);
+    fs::create_dir(&directory).unwrap();
+    for program in programs {
+        let found = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+            .map(|path| path.join(program))
+            .find(|path| path.exists())
+            .unwrap_or_else(|| panic!("no {program}: run tests/setup.sh"));
+        symlink(found, directory.join(program)).unwrap();
+    }
+    directory
+}
+
+/// `stage/reason`, or the status of what was observed.
+fn ended(report: &serde_json::Value, id: &str) -> String {
+    let target = target(report, id);
+    match target["status"].as_str().unwrap() {
+        "failed" => format!("{}/{}", target["stage"].as_str().unwrap(), target["reason"].as_str().unwrap()),
+        status => status.to_owned(),
+    }
+}
+
+#[test]
+fn consoles_in_containers_are_found_and_reached_or_explained() {
+    let engine = Engine::start();
+    let any = "0.0.0.0:6669";
+    let inner = "127.0.0.1:6669";
+    let on_host = closed_port();
+    let compose = |number: &str| {
+        ["project=shop", "service=relay", "oneoff=False", &format!("container-number={number}")]
+            .map(|label| format!("--label=com.docker.compose.{label}"))
+    };
+    engine.run("published", "lab/bare:1", any, &["-p", "6669"]);
+    engine.run("published-inside", "lab/bare:1", any, &["-p", "127.0.0.5::6669"]);
+    engine.run("unpublished", "lab/bare:1", any, &[]);
+    engine.run("loopback", "lab/bare:1", inner, &["-p", "6669"]);
+    engine.run("loopback-shell", "lab/shell:1", inner, &[]);
+    engine.run("on-host", "lab/bare:1", &on_host, &["--network=host"]);
+    engine.run("paused", "lab/bare:1", any, &[]);
+    engine.run("stopped", "lab/bare:1", any, &[]);
+    for number in ["1", "2"] {
+        let labels = compose(number);
+        let labels: Vec<_> = labels.iter().map(String::as_str).collect();
+        engine.run(&format!("shop-relay-{number}"), "lab/bare:1", any, &labels);
+    }
+    engine.docker(&["pause", "paused"]);
+    engine.docker(&["stop", "--time", "0", "stopped"]);
+
+    let mut lab = Lab::new();
+    let socket = engine.socket();
+    lab.sshd_config("sshd_config", &format!("SetEnv DOCKER_HOST={socket}\n"));
+    lab.sshd_config("sshd_down", &format!("SetEnv DOCKER_HOST=unix://{}\n", lab.path("none.sock").display()));
+    // Without `nsenter` a server can only be asked to run something inside the container.
+    let only = programs(&lab, "only", &["docker", "cat", "id", "sh"]);
+    let nothing = programs(&lab, "nothing", &["cat", "id", "sh"]);
+    lab.sshd_config("sshd_only", &format!("SetEnv DOCKER_HOST={socket} PATH={}\n", only.display()));
+    lab.sshd_config("sshd_nothing", &format!("SetEnv PATH={}\n", nothing.display()));
+    for name in ["published", "published-inside", "unpublished", "loopback", "paused", "stopped", "missing"] {
+        lab.good_host(name, &format!("docker:{name}"));
+    }
+    let (only, nothing, down) = (lab.sshd("sshd_only"), lab.sshd("sshd_nothing"), lab.sshd("sshd_down"));
+    let port = on_host.rsplit(':').next().unwrap();
+    lab.good_host("on-host", &format!("docker:on-host:{port}"))
+        .good_host("another-port", "docker:unpublished:7000")
+        .host("inside", &only, "docker:loopback-shell")
+        .host("no-way-in", &only, "docker:loopback")
+        .host("no-engine", &nothing, "docker:published")
+        .host("engine-down", &down, "docker:published");
+    // Selectors that stand for several containers, which a plain text cannot say.
+    lab.fleetdiag(&[]);
+    let selectors = lab.path("selectors.yaml");
+    fs::write(
+        &selectors,
+        "all:\n  hosts:\n    published:\n      consoles:\n        app: {console: {compose: shop/relay}}\n        \
+         image: {console: {image: 'lab/shell:1'}}\n        none: {console: {label: no.such=label}}\n",
+    )
+    .unwrap();
+
+    let (found, _) = report(&mut lab.snapshot(&["all", "-w", "0s", "--max-unreachable", "30"]));
+    let expected = [
+        ("published", "complete"),
+        ("published-inside", "complete"),
+        ("unpublished", "complete"),
+        ("loopback", "complete"),
+        ("inside", "complete"),
+        ("on-host", "complete"),
+        ("paused", "resolve/container-paused"),
+        ("stopped", "resolve/container-not-running"),
+        ("missing", "resolve/container-not-found"),
+        ("another-port", "forward/nothing-listening"),
+        ("no-way-in", "resolve/container-unreachable"),
+        ("no-engine", "resolve/engine-missing"),
+        ("engine-down", "resolve/engine-unreachable"),
+    ];
+    let ends: Vec<_> = expected.iter().map(|(id, _)| (*id, ended(&found, id).replace("partial", "complete"))).collect();
+    assert_eq!(ends, expected.map(|(id, end)| (id, end.to_owned())), "{found:#}");
+    assert!(target(&found, "no-way-in")["hint"].as_str().unwrap().contains("TOKIO_CONSOLE_BIND=0.0.0.0:6669"));
+    assert!(target(&found, "another-port")["detail"].as_str().unwrap().contains("0.0.0.0:6669"));
+    assert!(lab.leftovers().is_empty());
+
+    let mut command = lab.fleetdiag(&["snapshot", "all", "-w", "0s", "--max-unreachable", "1"]);
+    command.arg("--ssh-config").arg(lab.path("ssh_config")).arg("-i").arg(&selectors);
+    let (several, _) = report(&mut command);
+    let mut ids: Vec<_> =
+        several["targets"].as_array().unwrap().iter().map(|target| target["id"].as_str().unwrap()).collect();
+    let replicas = ["published/app/shop-relay-1", "published/app/shop-relay-2", "published/image/loopback-shell"];
+    ids.sort_unstable();
+    assert_eq!(ids, [replicas.as_slice(), &["published/none"]].concat(), "{several:#}");
+    assert_eq!(ended(&several, "published/none"), "resolve/container-not-found");
+    assert_eq!(several["coverage"]["failed"], 1, "{several:#}");
+    assert_eq!(target(&several, replicas[0])["service"], "relay");
+    // What was saved says the same as what was seen.
+    let (again, _) = report(&mut lab.fleetdiag(&["analyze", "@last"]));
+    assert_eq!(again["targets"], several["targets"]);
+
+    // The same engine, seen from this machine.
+    let mut here =
+        lab.fleetdiag(&["snapshot", "docker:loopback", "docker:unpublished", "docker:published", "-w", "0s"]);
+    let (here, _) = report(here.env("DOCKER_HOST", &socket));
+    assert_eq!(here["coverage"]["failed"], 0, "{here:#}");
+    assert_eq!(here["targets"].as_array().unwrap().len(), 3);
+
+    no_permission(&engine, &lab);
+}
+
+/// A user who may not talk to the engine is told so.
+fn no_permission(engine: &Engine, lab: &Lab) {
+    let directory = tempfile::Builder::new().prefix("nobody").tempdir_in("/tmp").unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(engine.directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = directory.path().join("fleetdiag");
+    fs::copy(FLEETDIAG, &program).unwrap();
+    let (run, temporary) = (directory.path().join("run"), directory.path());
+    let mut command = Command::new(&program);
+    command
+        .args(["snapshot", "docker:published", "-w", "0s", "--no-save"])
+        .env("DOCKER_HOST", engine.socket())
+        .env("XDG_RUNTIME_DIR", run)
+        .env("TMPDIR", temporary)
+        .env("HOME", temporary)
+        .current_dir(temporary)
+        .uid(NOBODY)
+        .gid(NOBODY);
+    let (denied, code) = report(&mut command);
+    assert_eq!((denied["targets"][0]["reason"].as_str(), code), (Some("engine-denied"), 3), "{denied:#}");
+    assert!(lab.leftovers().is_empty());
+}
