@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use fleetdiag::cli::{Cli, Command};
+use fleetdiag::model::{Endpoint, Failure, Reason, Route, Service, SshDestination, Target, TargetId};
 use variants::{FLEET, command};
 
 const GUIDE: &str = "docs/guide";
@@ -49,6 +50,44 @@ fn calls(text: &str) -> Vec<Vec<String>> {
         Some(words.into_iter().take_while(|word| !word.starts_with(['#', '>', '|', '&'])).collect::<Vec<_>>())
     };
     text.lines().filter_map(call).filter(|words| words.len() > 1).collect()
+}
+
+/// The page about failures, from the failures themselves.
+fn no_data() -> String {
+    let host: fleetdiag::model::HostName = "relay-1".parse().unwrap();
+    let plain = SshDestination { host: host.clone(), user: None, port: None, identity_file: None, extra_args: vec![] };
+    let target = Target {
+        id: TargetId { host, console: None },
+        service: Service::default(),
+        route: Route::Ssh(plain),
+        endpoint: Endpoint::Tcp { host: "127.0.0.1".to_owned(), port: 6669 },
+        attributes: BTreeMap::new(),
+    };
+    let mut page =
+        "# Why there is no data\n\nA host that cannot be observed ends at one of six stages, for one of these \
+                    reasons. The report names both, shows the evidence for it, and says what to do. Here for a host \
+                    `relay-1` with its console at `127.0.0.1:6669`.\n"
+            .to_owned();
+    for reasons in Reason::ALL.chunk_by(|a, b| a.stage() == b.stage()) {
+        page += &format!(
+            "\n## At {}\n\n| reason | what happened | what to do |\n| --- | --- | --- |\n",
+            reasons[0].stage()
+        );
+        for reason in reasons {
+            let hint = Failure::new(*reason, "").hint(&target).replace('|', "\\|");
+            page += &format!("| `{reason}` | {} | {hint} |\n", reason.summary());
+        }
+    }
+    page
+}
+
+#[test]
+fn every_failure_is_explained() {
+    let path = Path::new(GUIDE).join("no-data.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, no_data()).unwrap();
+    }
+    assert_eq!(fs::read_to_string(path).unwrap(), no_data(), "UPDATE_DOCS=1 cargo test --test guide writes it again");
 }
 
 fn every_call() -> Vec<(String, Vec<String>)> {
