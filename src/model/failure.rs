@@ -216,39 +216,41 @@ impl Failure {
 /// The words a hint is filled with.
 struct Place {
     ssh: String,
+    /// What a command on the target's host begins with; nothing for this machine.
+    on: String,
     endpoint: String,
     port: String,
 }
 
 impl Place {
     fn of(target: &Target) -> Self {
-        let ssh = match &target.route {
-            Route::Ssh(destination) => destination.host.to_string(),
-            Route::Direct => target.id.host.to_string(),
+        let (ssh, on) = match &target.route {
+            Route::Ssh(destination) => (destination.host.to_string(), format!("ssh {} ", destination.host)),
+            Route::Direct => (target.id.host.to_string(), String::new()),
         };
         let port = match &target.endpoint {
             Endpoint::Tcp { port, .. } | Endpoint::Container { port, .. } => *port,
             Endpoint::Unix(_) => 6669,
         };
-        Self { ssh, endpoint: target.endpoint.to_string(), port: port.to_string() }
+        Self { ssh, on, endpoint: target.endpoint.to_string(), port: port.to_string() }
     }
 }
 
 fn hint(reason: Reason, place: &Place) -> String {
-    let Place { ssh, endpoint, port } = place;
+    let Place { ssh, on, endpoint, port } = place;
     match reason {
         Reason::HostNotFound => format!("add `Host {ssh}` with a `HostName` to ~/.ssh/config, or set `ansible_host` in the inventory"),
         Reason::SshConfigInvalid => format!("run `ssh -G {ssh}` and mend the line that it names"),
         Reason::SshMissing => "install the OpenSSH client (`apt install openssh-client`)".to_owned(),
         Reason::LocalLimit => "raise `ulimit -n` and `ulimit -u`, or lower `--forks`".to_owned(),
-        Reason::CommandRefused => format!("compare with `ssh {ssh} true`: a forced command, `MaxSessions` or the login shell forbids it; give the console's address instead"),
-        Reason::CommandStalled => format!("try `ssh {ssh} true`: is the server overloaded, does a login script wait?"),
+        Reason::CommandRefused => format!("compare with `{on}true`: a forced command, `MaxSessions` or the login shell forbids it; give the console's address instead"),
+        Reason::CommandStalled => format!("try `{on}true`: is the server overloaded, does a login script wait?"),
         Reason::EngineMissing => "give the console's address instead (`console: 127.0.0.1:6669`), or install docker there".to_owned(),
-        Reason::EngineUnreachable => format!("check `ssh {ssh} docker version`: is the engine up, is `DOCKER_HOST` right?"),
+        Reason::EngineUnreachable => format!("check `{on}docker version`: is the engine up, is `DOCKER_HOST` right?"),
         Reason::EngineDenied => format!("add the user to the `docker` group on {ssh}, or give the published port instead"),
-        Reason::ContainerNotFound => format!("compare with `ssh {ssh} docker ps`"),
-        Reason::ContainerNotRunning => format!("see why with `ssh {ssh} docker ps -a` and `docker logs`"),
-        Reason::ContainerPaused => format!("somebody froze it on purpose; `ssh {ssh} docker unpause` lets it go on"),
+        Reason::ContainerNotFound => format!("compare with `{on}docker ps`"),
+        Reason::ContainerNotRunning => format!("see why with `{on}docker ps -a` and `docker logs`"),
+        Reason::ContainerPaused => format!("somebody froze it on purpose; `{on}docker unpause` lets it go on"),
         Reason::ContainerAmbiguous => "name one container, or select by label or compose service to observe each of them".to_owned(),
         Reason::ContainerUnreachable => format!("publish the port (`-p 127.0.0.1:{port}:{port}`) and set `TOKIO_CONSOLE_BIND=0.0.0.0:{port}` in the container"),
         Reason::ConnectionRefused => format!("is sshd running, and is the port right? `ssh -v {ssh}` shows the address it tries"),
@@ -265,7 +267,7 @@ fn hint(reason: Reason, place: &Place) -> String {
         Reason::KeyFilePermissions => "make the private key yours alone: `chmod 600 <key file>`".to_owned(),
         Reason::AuthenticationStalled => "an agent or security key waits for an answer: check `ssh-add -l` and SSH_AUTH_SOCK".to_owned(),
         Reason::ForwardingProhibited => format!("allow it in the server's sshd_config: `AllowTcpForwarding local`, `PermitOpen {endpoint}`"),
-        Reason::NothingListening => format!("is the service up, built with console-subscriber, and bound to {endpoint}? `ssh {ssh} ss -ltn` shows what listens"),
+        Reason::NothingListening => format!("is the service up, built with console-subscriber, and bound to {endpoint}? `{on}ss -ltn` shows what listens"),
         Reason::BoundElsewhere => format!("give the address that is bound, `console: ADDRESS:{port}`, or bind the console to 127.0.0.1 (`TOKIO_CONSOLE_BIND=127.0.0.1:{port}`)"),
         Reason::EndpointUnreachable => format!("the server cannot reach {endpoint}: check the address in the inventory's `console`"),
         Reason::SessionLost => format!("the connection broke: try again, then `ssh -v {ssh}`"),
