@@ -121,6 +121,16 @@ fn a_first_message_without_call_sites_is_part_of_the_truth() {
 }
 
 #[test]
+fn a_new_call_site_makes_no_full_state_of_changes() {
+    let mut changes = update(10, vec![], vec![]);
+    changes.new_metadata = Some(call_sites(0x1000));
+    let of_changes = decode(&[changes, update(11, vec![], vec![])]);
+    assert_eq!(of_changes.anomalies, [Anomaly::PartialInitialState { unknown: 0 }]);
+    let uninstrumented = decode(&[first(update(10, vec![], vec![])), update(11, vec![], vec![])]);
+    assert_eq!(uninstrumented.anomalies, [Anomaly::NoTasks], "no call site of tokio: it is not instrumented");
+}
+
+#[test]
 fn an_id_that_is_used_again_is_another_task() {
     let snapshot = decode(&[
         first(update(10, vec![task(1, "a")], vec![(1, stats(1, 5))])),

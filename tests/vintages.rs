@@ -189,7 +189,7 @@ fn a_state_that_is_too_large_is_sent_to_the_first_client_alone() {
     assert!(shrunk["state_bytes"].as_u64().unwrap() > 4 << 20, "{shrunk:#}");
     let (second, code) = snapshot(&lab, &[]);
     assert_eq!((code, &second["status"]), (3, &"partial".into()), "{second:#}");
-    let partial = anomaly(&second, "partial-initial-state").unwrap();
+    let partial = anomaly(&second, "partial-initial-state").unwrap_or_else(|| panic!("{second:#}"));
     assert!(partial["text"].as_str().unwrap().contains("TOKIO_CONSOLE_RETENTION"), "{partial:#}");
     assert!(anomaly(&second, "no-tasks").is_none(), "{second:#}");
 }

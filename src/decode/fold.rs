@@ -64,7 +64,10 @@ pub struct Decoder {
     pub(super) limits: Limits,
     pub(super) window: ObservationWindow,
     pub(super) intervals: Vec<Duration>,
-    pub(super) first_has_metadata: bool,
+    /// Call sites that came with the first message.
+    pub(super) first_call_sites: usize,
+    /// The first message announced something.
+    pub(super) first_announces: bool,
     pub(super) lag: Lag,
     /// Bytes of the larger of the first two updates: where the first is no full state, the second is.
     pub(super) state_bytes: u64,
@@ -80,7 +83,7 @@ pub struct Decoder {
     details: BTreeMap<(SpanId, TargetTime), Histograms>,
     /// Events that the target lost: tasks, resources, async ops.
     pub(super) dropped: [u64; 3],
-    tokio_version: Option<String>,
+    pub(super) tokio_version: Option<String>,
     pub(super) paused: bool,
     pub(super) legacy_histograms: bool,
     pub(super) scheduled_time_seen: bool,
@@ -109,17 +112,17 @@ impl Decoder {
     /// When the bytes are no such message; they change nothing then.
     pub fn update(&mut self, received: Received, bytes: &[u8]) -> Result<(), Malformed> {
         let update = message::Update::read(bytes).inspect_err(|_| self.counts.malformed += 1)?;
-        let mut has_metadata = false;
+        let mut call_sites = 0;
         for piece in &update.metadata {
             match RegisterMetadata::decode(*piece) {
-                Ok(metadata) => has_metadata |= self.metadata(metadata),
+                Ok(metadata) => call_sites += self.metadata(metadata),
                 Err(_) => self.counts.malformed += 1,
             }
         }
         let now = wire::time(update.now.as_ref());
         self.clock(now, received);
         if self.window.updates == 1 {
-            self.first_has_metadata = has_metadata;
+            self.first_call_sites = call_sites;
             self.oldest_poll_op = now.and_then(|now| poll_ops::oldest(&update, now));
         }
         if self.window.updates <= 2 {
@@ -131,6 +134,9 @@ impl Decoder {
         self.part(Part::Tasks, &update.tasks, at);
         self.part(Part::AsyncOps, &update.async_ops, at);
         self.lag.end();
+        if self.window.updates == 1 {
+            self.first_announces = self.entities() > 0;
+        }
         Ok(())
     }
 
@@ -179,9 +185,9 @@ impl Decoder {
         self.clock_offset_ms.get_or_insert(offset_ms);
     }
 
-    /// Takes in call sites. Returns whether there were any.
-    fn metadata(&mut self, new: RegisterMetadata) -> bool {
-        let is_there = !new.metadata.is_empty();
+    /// Takes in call sites. Returns how many there were.
+    fn metadata(&mut self, new: RegisterMetadata) -> usize {
+        let call_sites = new.metadata.len();
         if self.window.updates > 0 && self.epoch.is_another(&new) {
             self.begin_another_life();
         }
@@ -198,7 +204,7 @@ impl Decoder {
                 self.field_names.insert(id.id, metadata.field_names);
             }
         }
-        is_there
+        call_sites
     }
 
     /// The process is another one: nothing that was learnt of the one before is true of it.

@@ -52,6 +52,12 @@ impl Counts {
     }
 }
 
+/// A tick brings no more new call sites than this; a program of any size has dozens.
+const FEW: usize = 8;
+
+/// console-subscriber's publish interval where nobody set another.
+const DEFAULT_TICK: Duration = Duration::from_secs(1);
+
 impl Decoder {
     pub(super) fn vintage(&self, observation: &Observation, has_tasks: bool) -> Option<Vintage> {
         match observation.serves_state {
@@ -67,6 +73,20 @@ impl Decoder {
         }
     }
 
+    /// Whether the first message was the full state. A client that comes too late for a state that does not fit gets
+    /// changes only, from the next tick on. They can hold a call site that is new, but announce nothing that was there.
+    fn first_is_full(&self) -> bool {
+        let is_like_changes = !self.first_announces && self.tokio_version.is_some() && self.first_call_sites <= FEW;
+        self.first_call_sites > 0 && !(is_like_changes && self.first_came_at_a_tick())
+    }
+
+    /// A full state comes at once, somewhere between two ticks; changes come a whole tick before the next ones.
+    fn first_came_at_a_tick(&self) -> bool {
+        let Some(first) = self.intervals.first() else { return false };
+        let tick = self.intervals.get(1).copied().unwrap_or(DEFAULT_TICK);
+        first.saturating_add(tick / 50) >= tick
+    }
+
     fn longest_tick(&self) -> Duration {
         self.intervals.iter().max().copied().unwrap_or(Duration::MAX)
     }
@@ -79,7 +99,7 @@ impl Decoder {
     ) -> Vec<Anomaly> {
         let mut found = Vec::new();
         let orphans = self.counts.orphans.len() as u64;
-        if !self.first_has_metadata && self.window.updates > 0 {
+        if !self.first_is_full() && self.window.updates > 0 {
             found.push(Anomaly::PartialInitialState { unknown: orphans });
         } else if orphans > 0 {
             found.push(Anomaly::Orphans { count: orphans });
@@ -104,7 +124,7 @@ impl Decoder {
         let plain = [
             (self.window.updates < 2, Anomaly::SingleSample),
             // A state that was not sent has tasks, only none that we know of.
-            (no_tasks && self.first_has_metadata, Anomaly::NoTasks),
+            (no_tasks && self.first_is_full(), Anomaly::NoTasks),
             (dropped, Anomaly::DroppedEvents { tasks, resources, async_ops }),
             (shrunk, Anomaly::RetentionShrunk { state_bytes: self.state_bytes }),
             (lag.is_some(), Anomaly::IngestLag { lag: lag.unwrap_or_default() }),
