@@ -24,7 +24,7 @@ fn main() {
     divan::main();
 }
 
-const REGISTRY: &str = "/usr/local/cargo/registry/src/index.crates.io-1949cf8c6b5b557f/";
+const REGISTRY: &str = "/usr/local/cargo/registry/src/index-1949cf8c6b5b557f/";
 
 fn at(millis: u64) -> Option<Timestamp> {
     let nanos = i32::try_from(millis % 1000).unwrap() * 1_000_000;

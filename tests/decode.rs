@@ -372,16 +372,13 @@ fn locations_are_equal_across_machines() {
         ("/home/ci/app/src/net/conn.rs", "app/src/net/conn.rs"),
         ("/build/crates/net/src/conn.rs", "crates/net/src/conn.rs"),
         ("C:\\work\\crates\\net\\src\\conn.rs", "crates/net/src/conn.rs"),
+        ("/root/.cargo/registry/src/index-6f17d22bba15001f/hyper-util-0.1.2/src/rt.rs", "hyper-util-0.1.2/src/rt.rs"),
         (
-            "/root/.cargo/registry/src/index.crates.io-6f17d22bba15001f/hyper-util-0.1.2/src/rt.rs",
+            "/usr/local/cargo/registry/src/index-1949cf8c6b5b557f/hyper-util-0.1.2/src/rt.rs",
             "hyper-util-0.1.2/src/rt.rs",
         ),
         (
-            "/usr/local/cargo/registry/src/index.crates.io-1949cf8c6b5b557f/hyper-util-0.1.2/src/rt.rs",
-            "hyper-util-0.1.2/src/rt.rs",
-        ),
-        (
-            "C:\\Users\\x\\.cargo\\registry\\src\\index.crates.io-1949cf8c6b5b557f\\hyper-util-0.1.2\\src\\rt.rs",
+            "C:\\Users\\x\\.cargo\\registry\\src\\index-1949cf8c6b5b557f\\hyper-util-0.1.2\\src\\rt.rs",
             "hyper-util-0.1.2/src/rt.rs",
         ),
         ("/x/.cargo/registry/src/index-1/tokio-1.54.1/src/task/spawn.rs", "tokio-1.54.1/src/task/spawn.rs"),

@@ -173,24 +173,24 @@ mod tests {
         fn on_three_machines(&self, inside: &str) -> [String; 3] {
             let (linux, mac, windows) = match self {
                 Self::Registry(krate) => (
-                    format!("/usr/local/cargo/registry/src/index.crates.io-6f17d22bba15001f/{krate}/{inside}"),
-                    format!("/Users/kim/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/{krate}/{inside}"),
-                    format!("C:/Users/kim/.cargo/registry/src/github.com-1ecc6299db9ec823/{krate}/{inside}"),
+                    format!("/usr/local/cargo/registry/src/index-6f17d22bba15001f/{krate}/{inside}"),
+                    format!("/Users/build/.cargo/registry/src/index-1949cf8c6b5b557f/{krate}/{inside}"),
+                    format!("C:/Users/build/.cargo/registry/src/github.com-1ecc6299db9ec823/{krate}/{inside}"),
                 ),
                 Self::Git(checkout) => (
                     format!("/root/.cargo/git/checkouts/{checkout}/{inside}"),
-                    format!("/Users/kim/.cargo/git/checkouts/{checkout}/{inside}"),
+                    format!("/Users/build/.cargo/git/checkouts/{checkout}/{inside}"),
                     format!("D:/cargo/git/checkouts/{checkout}/{inside}"),
                 ),
                 Self::Workspace(path) | Self::Crate(path) => (
                     format!("/build/{path}/{inside}"),
-                    format!("/Users/kim/work/{path}/{inside}"),
-                    format!("C:/Users/kim/{path}/{inside}"),
+                    format!("/Users/build/work/{path}/{inside}"),
+                    format!("C:/Users/build/{path}/{inside}"),
                 ),
                 Self::Std(hash) => (
                     format!("/rustc/{hash}/library/{inside}"),
-                    format!("/Users/kim/.rustup/toolchains/x/lib/rustlib/src/rust/library/{inside}"),
-                    format!("C:/Users/kim/.rustup/toolchains/x/lib/rustlib/src/rust/library/{inside}"),
+                    format!("/Users/build/.rustup/toolchains/x/lib/rustlib/src/rust/library/{inside}"),
+                    format!("C:/Users/build/.rustup/toolchains/x/lib/rustlib/src/rust/library/{inside}"),
                 ),
             };
             [linux, mac, windows.replace('/', "\\")]
