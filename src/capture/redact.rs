@@ -273,7 +273,7 @@ mod tests {
                 "/home/kim/.cargo/registry/src/index-1/h2-0.4.0/src/b.rs",
                 "/root-1/registry/src/index-1/h2-0.4.0/src/b.rs",
             ),
-            ("/home/kim/work/relay/src/net/conn.rs", "/root-2/relay/src/net/conn.rs"),
+            ("/home/kim/code/relay/src/net/conn.rs", "/root-2/relay/src/net/conn.rs"),
             ("C:\\Users\\kim\\relay\\src\\main.rs", "/root-3/relay/src/main.rs"),
         ];
         for (file, expected) in cases {

@@ -184,7 +184,7 @@ mod tests {
                 ),
                 Self::Workspace(path) | Self::Crate(path) => (
                     format!("/build/{path}/{inside}"),
-                    format!("/Users/build/work/{path}/{inside}"),
+                    format!("/Users/build/code/{path}/{inside}"),
                     format!("C:/Users/build/{path}/{inside}"),
                 ),
                 Self::Std(hash) => (

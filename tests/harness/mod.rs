@@ -149,14 +149,7 @@ pub struct Program {
 
 impl Program {
     pub fn start(name: &str) -> Self {
-        let mut child = Command::new(FLEETDIAG)
-            .args(["demo-program", name])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let (child, line) = until_it_speaks(Command::new(FLEETDIAG).args(["demo-program", name]));
         Self { child, address: line.trim().to_owned() }
     }
 
@@ -164,16 +157,9 @@ impl Program {
     pub fn vintage(lab: &Lab, release: &str, program: &str, environment: &[(&str, &str)]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let socket = lab.path(&format!("{release}-{}.sock", NUMBER.fetch_add(1, Ordering::Relaxed)));
-        let mut child = Command::new(vintages())
-            .args([release, program])
-            .arg(&socket)
-            .envs(environment.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut command = Command::new(vintages());
+        command.args([release, program]).arg(&socket).envs(environment.iter().copied());
+        let (child, line) = until_it_speaks(&mut command);
         assert_eq!(line, "ready\n", "{release} {program}");
         Self { child, address: format!("unix:{}", socket.display()) }
     }
@@ -201,6 +187,14 @@ fn vintages() -> &'static Path {
         target.join("debug/vintages")
     });
     &BUILT
+}
+
+/// Starts a program, and waits for the line by which it says that it is ready.
+fn until_it_speaks(command: &mut Command) -> (Child, String) {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    (child, line)
 }
 
 impl Drop for Program {
