@@ -121,12 +121,22 @@ fn a_rule_is_explained_whole_by_id_or_name() {
     let by_id = printed(&["explain", "fd104"]);
     assert_eq!(by_id, printed(&["explain", "starved"]));
     insta::assert_snapshot!(by_id);
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     for rule in catalogue() {
-        let page = printed(&["explain", &rule.name]);
-        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(words(&page).contains(&words(&rule.remedy)), "{page}");
+        let page = words(&printed(&["explain", &rule.name]));
+        let lists = rule.next_checks.iter().chain(&rule.false_positives);
+        let parts: Vec<_> = [&rule.why, &rule.remedy].into_iter().chain(&rule.do_not_conclude).chain(lists).collect();
+        assert!(parts.len() >= 5 && !rule.false_positives.is_empty(), "{} says too little: {parts:?}", rule.id);
+        assert!(rule.do_not_conclude.is_some() && !rule.next_checks.is_empty(), "{}", rule.id);
+        for part in parts {
+            assert!(page.contains(&words(part)), "{page}");
+        }
+        if let Some(detector) = rule.detector() {
+            let entry = detector.entry();
+            assert!(page.contains(&words(entry.definition)) && page.contains(&words(entry.source)), "{page}");
+        }
     }
-    let changed = printed(&["explain", "-p", "performance", "long-poll"]);
+    let changed = words(&printed(&["explain", "-p", "performance", "long-poll"]));
     assert!(changed.contains("typical: 10ms") && changed.contains("100ms by default"), "{changed}");
     assert_eq!(printed(&["explain", "-p", "performance", "fd104"]).lines().next(), by_id.lines().next());
     assert!(printed(&["explain", "-p", "tokio-console", "deadlock"]).contains("FD302"), "from the catalogue");

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::diagnosis::{Finding, FleetSite, SiteFigures, Subject, Unjudged};
-use super::facts::{FleetFacts, Found, HostFacts, measured, site_fact};
+use super::distribution::Tails;
+use super::facts::{FleetFacts, Found, HostFacts, SiteFacts, measured};
 use super::profile::SiteProfile;
 use crate::model::{Service, TargetId};
 use crate::playbook::{Condition, Confidence, Facts, Judgement, Of, Rule, Severity, metric};
@@ -83,11 +84,9 @@ fn sites(rule: &Rule, condition: &Condition, evidence: &Evidence<'_>, found: &mu
         for (target, figures) in &profile.by_target {
             let Some((host, _)) = evidence.hosts.get(target) else { continue };
             held.of += figures.alive;
-            let facts = |name: &str| {
-                site_fact(name, site, figures, measured(host.window.length()))
-                    .or_else(|| host.fact(name))
-                    .or_else(|| evidence.fleet.fact(name))
-            };
+            let of_site = on_target(site, profile, target, figures, measured(host.window.length()));
+            let facts =
+                |name: &str| of_site.fact(name).or_else(|| host.fact(name)).or_else(|| evidence.fleet.fact(name));
             match condition.judge(&facts) {
                 Judgement::Holds => held.add(target, figures.alive, figures),
                 Judgement::Fails => {}
@@ -100,7 +99,8 @@ fn sites(rule: &Rule, condition: &Condition, evidence: &Evidence<'_>, found: &mu
             let host = evidence.hosts.get(target);
             values(condition, &|name| {
                 let window = host.and_then(|(host, _)| measured(host.window.length()));
-                site_fact(name, site, &figures, window)
+                on_target(site, profile, target, &figures, window)
+                    .fact(name)
                     .or_else(|| host?.0.fact(name))
                     .or_else(|| evidence.fleet.fact(name))
             })
@@ -109,12 +109,24 @@ fn sites(rule: &Rule, condition: &Condition, evidence: &Evidence<'_>, found: &mu
         let window = mean_window(held.targets.keys(), evidence);
         let affected = held.targets.values().sum();
         let figures = held.figures;
+        let tails = Tails::of(&profile.polls, &profile.scheduled);
+        let of_site = SiteFacts { site, figures: &figures, window, tails };
         let facts = |found: &Found, name: &str| {
-            found.fact(name).or_else(|| site_fact(name, site, &figures, window)).or_else(|| evidence.fleet.fact(name))
+            found.fact(name).or_else(|| of_site.fact(name)).or_else(|| evidence.fleet.fact(name))
         };
         let finding = finding(rule, held.targets, affected, held.of, &site.service, text, &facts, evidence);
         found.places.entry(Subject::Site(site.clone())).or_default().extend(finding);
     }
+}
+
+fn on_target<'a>(
+    site: &'a FleetSite,
+    profile: &SiteProfile,
+    target: &TargetId,
+    figures: &'a SiteFigures,
+    window: Option<Duration>,
+) -> SiteFacts<'a> {
+    SiteFacts { site, figures, window, tails: profile.tails.get(target).copied().unwrap_or_default() }
 }
 
 fn hosts(rule: &Rule, condition: &Condition, evidence: &Evidence<'_>, found: &mut Conditions, unknown: &mut Unknown) {

@@ -17,6 +17,50 @@ pub(super) struct Times {
     highest_outlier: Option<Duration>,
 }
 
+/// Percentiles of the tasks of one site on one target, or on several: what is left of their histograms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tails {
+    /// Tasks whose histograms were read.
+    pub tasks: u64,
+    pub polls: Option<Tail>,
+    pub scheduled: Option<Tail>,
+}
+
+/// Percentiles, and the largest value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tail {
+    pub p50: Duration,
+    pub p90: Duration,
+    pub p99: Duration,
+    pub max: Duration,
+}
+
+impl Tails {
+    pub(super) fn of(polls: &Times, scheduled: &Times) -> Self {
+        let tail = |times: &Times| {
+            times.distribution().map(|Distribution { p50, p90, p99, max, .. }| Tail { p50, p90, p99, max })
+        };
+        Self { tasks: polls.tasks.max(scheduled.tasks), polls: tail(polls), scheduled: tail(scheduled) }
+    }
+
+    /// Of a site that one target has at two places: the slower of each. Associative and commutative.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.tasks = self.tasks.saturating_add(other.tasks);
+        self.polls = slower(self.polls, other.polls);
+        self.scheduled = slower(self.scheduled, other.scheduled);
+    }
+}
+
+fn slower(one: Option<Tail>, other: Option<Tail>) -> Option<Tail> {
+    let (Some(one), Some(other)) = (one, other) else { return one.or(other) };
+    Some(Tail {
+        p50: one.p50.max(other.p50),
+        p90: one.p90.max(other.p90),
+        p99: one.p99.max(other.p99),
+        max: one.max.max(other.max),
+    })
+}
+
 impl Times {
     /// Adds one task's.
     pub(super) fn add(&mut self, histogram: Option<&TimeHistogram>) {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::diagnosis::{Counts, Coverage, FleetSite, SiteFigures};
-use crate::model::{ObservationWindow, Origin, Service, TargetId};
+use super::distribution::{Tail, Tails};
+use super::outliers::Peer;
+use crate::model::{Anomaly, ObservationWindow, Origin, Service, TargetId};
 use crate::playbook::Fact;
 
 /// What a rule has found.
@@ -24,6 +26,18 @@ pub(super) struct HostFacts<'a> {
     pub counts: &'a Counts,
     pub window: &'a ObservationWindow,
     pub tokio_version: Option<&'a str>,
+    pub anomalies: &'a [Anomaly],
+    pub peer: Option<&'a Peer>,
+}
+
+/// The tasks of a spawn site, on one target or on several together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SiteFacts<'a> {
+    pub site: &'a FleetSite,
+    pub figures: &'a SiteFigures,
+    /// How long they were watched: the mean of the targets', where there are several.
+    pub window: Option<Duration>,
+    pub tails: Tails,
 }
 
 /// All targets together.
@@ -80,8 +94,31 @@ impl Found {
     }
 }
 
-/// `window` is how long the tasks were watched: the mean of the targets', where the figures are of several.
-pub(super) fn site_fact(name: &str, site: &FleetSite, figures: &SiteFigures, window: Option<Duration>) -> Option<Fact> {
+impl SiteFacts<'_> {
+    pub(super) fn fact(&self, name: &str) -> Option<Fact> {
+        site_fact(name, self.site, self.figures, self.window).or_else(|| self.times(name))
+    }
+
+    /// What only a closer look at single tasks tells.
+    fn times(&self, name: &str) -> Option<Fact> {
+        let (polls, scheduled) = (self.tails.polls, self.tails.scheduled);
+        let of = |tail: Option<Tail>, value: fn(Tail) -> Duration| time(value(tail?));
+        match name {
+            "site.detailed" => count(self.tails.tasks),
+            "site.poll_p50" => of(polls, |tail| tail.p50),
+            "site.poll_p90" => of(polls, |tail| tail.p90),
+            "site.poll_p99" => of(polls, |tail| tail.p99),
+            "site.poll_max" => of(polls, |tail| tail.max),
+            "site.scheduled_p50" => of(scheduled, |tail| tail.p50),
+            "site.scheduled_p90" => of(scheduled, |tail| tail.p90),
+            "site.scheduled_p99" => of(scheduled, |tail| tail.p99),
+            "site.scheduled_max" => of(scheduled, |tail| tail.max),
+            _ => None,
+        }
+    }
+}
+
+fn site_fact(name: &str, site: &FleetSite, figures: &SiteFigures, window: Option<Duration>) -> Option<Fact> {
     let text = |text: &str| Some(Fact::Text(text.to_owned()));
     let location = site.site.location.as_ref();
     match name {
@@ -99,6 +136,7 @@ pub(super) fn site_fact(name: &str, site: &FleetSite, figures: &SiteFigures, win
         "site.alive" => count(figures.alive),
         "site.completed" => count(figures.completed),
         "site.running" => count(figures.running),
+        "site.idle" => count(figures.idle()),
         "site.woken" => count(figures.woken),
         "site.never_polled" => count(figures.never_polled),
         "site.longest_poll" => time(figures.longest_poll),
@@ -148,8 +186,31 @@ impl HostFacts<'_> {
             "host.died" => window.and_then(|_| count(counts.died)),
             "host.growth" => window.and_then(|_| difference(counts.born, counts.died)),
             "host.spawn_rate" => rate(counts.born, window),
+            "host.workers" => count(u64::from(self.peer?.workers?)),
+            "host.age" => time(self.peer?.age?),
+            "host.anomalies" => count(self.anomalies.len() as u64),
+            "host.dropped" => count(self.dropped()),
+            "host.lag" => time(self.lag()),
             _ => None,
         }
+    }
+
+    fn dropped(&self) -> u64 {
+        let of = |anomaly: &Anomaly| match anomaly {
+            Anomaly::DroppedEvents { tasks, resources, async_ops } => {
+                tasks.saturating_add(*resources).saturating_add(*async_ops)
+            }
+            _ => 0,
+        };
+        self.anomalies.iter().map(of).fold(0, u64::saturating_add)
+    }
+
+    fn lag(&self) -> Duration {
+        let of = |anomaly: &Anomaly| match anomaly {
+            Anomaly::IngestLag { lag } => Some(*lag),
+            _ => None,
+        };
+        self.anomalies.iter().filter_map(of).max().unwrap_or_default()
     }
 }
 
@@ -186,19 +247,31 @@ mod tests {
         let at = |seconds: i64| Some(TargetTime::from_nanos(seconds * 1_000_000_000));
         let window = ObservationWindow { first: at(1), last: at(3), updates: 2, publish_interval: None };
         let id = TargetId { host: "a".parse().unwrap(), console: None };
+        let peer = Peer {
+            service: site.service.clone(),
+            attributes: [].into(),
+            window: Duration::from_secs(2),
+            workers: Some(4),
+            age: Some(Duration::from_secs(60)),
+        };
+        let tail = Tail { p99: Duration::from_millis(7), ..Tail::default() };
+        let tails = Tails { tasks: 1, polls: Some(tail), scheduled: Some(tail) };
+        let site_facts = SiteFacts { site: &site, figures: &figures, window: Some(Duration::from_secs(2)), tails };
         let host = HostFacts {
             id: &id,
             service: &site.service,
             counts: &Counts::default(),
             window: &window,
             tokio_version: Some("1.54.1"),
+            anomalies: &[Anomaly::IngestLag { lag: Duration::from_secs(2) }],
+            peer: Some(&peer),
         };
         let coverage = Coverage { planned: 2, complete: 1, failed: 1, ..Coverage::default() };
         let fleet = FleetFacts { coverage, counts: Counts::default() };
         let found = Found { affected: 1, of: 2, hosts: 1, hosts_observed: 1 };
         for metric in METRICS {
             let fact = match metric.of {
-                Of::Site => site_fact(metric.name, &site, &figures, Some(Duration::from_secs(2))),
+                Of::Site => site_facts.fact(metric.name),
                 Of::Host => host.fact(metric.name),
                 Of::Fleet => fleet.fact(metric.name),
                 Of::Finding => found.fact(metric.name),
@@ -213,6 +286,17 @@ mod tests {
             site_fact("site.self_wake_share", &site, &figures, Some(Duration::from_secs(2))),
             Some(Fact::Number(50.0))
         );
+    }
+
+    /// Without a closer look there are no percentiles, and a condition can ask whether there was one.
+    #[test]
+    fn percentiles_need_a_closer_look() {
+        let site = Site { location: None, kind: TaskKind::Task, fn_name: None, name: None };
+        let site = FleetSite { service: Service::default(), site };
+        let figures = SiteFigures::default();
+        let facts = SiteFacts { site: &site, figures: &figures, window: None, tails: Tails::default() };
+        assert_eq!(facts.fact("site.detailed"), Some(Fact::Number(0.0)));
+        assert_eq!(facts.fact("site.poll_p99"), None);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::skew::same_as;
 use super::suppress::set_aside;
 use super::verdict::Gate;
 use super::waits::Waits;
-use crate::model::{Failure, Service, Snapshot, SpawnLocation, Target, TargetId};
+use crate::model::{ContainerSelector, Endpoint, Failure, Service, Snapshot, SpawnLocation, Target, TargetId};
 use crate::playbook::{Playbook, Rule, Severity};
 
 /// What was seen of a fleet so far: profiles, never tasks.
@@ -128,7 +128,8 @@ impl<'a> Fleet<'a> {
         let mut counts = Counts::default();
         let mut hosts = BTreeMap::new();
         for report in self.targets.values() {
-            if let Status::Observed { partial, counts: of_host, window, tokio_version, .. } = &report.status {
+            if let Status::Observed { partial, counts: of_host, window, tokio_version, anomalies, .. } = &report.status
+            {
                 counts.alive += of_host.alive;
                 counts.running += of_host.running;
                 counts.scheduled += of_host.scheduled;
@@ -138,6 +139,8 @@ impl<'a> Fleet<'a> {
                     counts: of_host,
                     window,
                     tokio_version: tokio_version.as_deref(),
+                    anomalies,
+                    peer: self.peers.get(&report.id),
                 };
                 hosts.insert(&report.id, (facts, !partial));
             }
@@ -211,7 +214,17 @@ fn peer(target: &Target, snapshot: &Snapshot) -> Peer {
     attributes.extend(snapshot.tokio_version.clone().map(|version| ("tokio".to_owned(), version)));
     let vintage = snapshot.vintage.map(|vintage| vintage.to_string().replace("console-subscriber ", ""));
     attributes.extend(vintage.map(|vintage| ("console-subscriber".to_owned(), vintage)));
-    Peer { service: target.service.clone(), attributes, window: snapshot.window.length() }
+    if let Endpoint::Container { selector: ContainerSelector::Image(image), .. } = &target.endpoint {
+        attributes.entry("image".to_owned()).or_insert_with(|| image.clone());
+    }
+    let alive = snapshot.tasks.iter().filter(|task| task.last.stats.dropped_at.is_none());
+    Peer {
+        service: target.service.clone(),
+        attributes,
+        window: snapshot.window.length(),
+        workers: snapshot.workers,
+        age: alive.map(|task| task.created_at).min().and_then(|born| Some(snapshot.window.last?.since(born))),
+    }
 }
 
 fn rule_facts(rule: &Rule) -> RuleFacts {

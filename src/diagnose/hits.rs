@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::detect::Hit;
+use super::detect::{Hit, Measure};
 use crate::model::{TargetId, Task};
 use crate::playbook::Confidence;
 
@@ -24,6 +24,7 @@ pub(super) struct Worst {
     pub confidence: Confidence,
     pub magnitude: u64,
     pub beside: u64,
+    pub measure: Measure,
     pub target: Reverse<TargetId>,
     pub task_id: Option<u64>,
     /// Its figures, where magnitude and beside do not say everything.
@@ -92,7 +93,7 @@ impl Hits {
 pub(super) struct Found {
     by_confidence: [u64; 3],
     caps: Vec<(Confidence, &'static str)>,
-    worst: Option<(Confidence, u64, u64, Option<u64>)>,
+    worst: Option<(Confidence, u64, u64, Measure, Option<u64>)>,
 }
 
 impl Found {
@@ -112,7 +113,7 @@ impl Found {
         {
             self.caps.push(cap);
         }
-        self.worst = self.worst.max(Some((hit.confidence, hit.magnitude, hit.beside, task_id)));
+        self.worst = self.worst.max(Some((hit.confidence, hit.magnitude, hit.beside, hit.measure, task_id)));
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -140,10 +141,11 @@ impl Found {
             caps,
             targets: BTreeMap::from([(target.clone(), self.count())]),
             of: 0,
-            worst: self.worst.map(|(confidence, magnitude, beside, task_id)| Worst {
+            worst: self.worst.map(|(confidence, magnitude, beside, measure, task_id)| Worst {
                 confidence,
                 magnitude,
                 beside,
+                measure,
                 target: Reverse(target.clone()),
                 task_id,
                 words: None,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::diagnosis::{FleetSite, Outlier, SiteFigures};
+use super::distribution::Tails;
 use super::profile::SiteProfile;
 use crate::model::{Service, TargetId};
 
@@ -14,25 +15,94 @@ pub(super) struct Peer {
     /// Of the inventory, with `tokio` and `console-subscriber` as they were seen.
     pub attributes: BTreeMap<String, String>,
     pub window: Duration,
+    /// Worker threads, where they can be seen.
+    pub workers: Option<u32>,
+    /// Age of the oldest task alive: the process has been up for at least so long.
+    pub age: Option<Duration>,
 }
 
 pub(super) type Peers = BTreeMap<TargetId, Peer>;
 
-/// A figure that is compared: its name in playbooks, its unit, the least difference that matters, and its value in
-/// thousandths, so that nothing is rounded differently elsewhere.
+/// A figure that is compared: its name in playbooks, the least difference that matters, and its value in thousandths (of a
+/// microsecond, for times), so that nothing is rounded differently elsewhere.
 struct Metric {
     name: &'static str,
-    unit: &'static str,
+    unit: Unit,
     least: u64,
-    value: fn(&SiteFigures, Duration) -> Option<u64>,
+    /// A metric that says the same of the same hosts: where that one told of them, this one does not repeat it.
+    like: &'static str,
+    value: fn(&On<'_>) -> Option<u64>,
 }
 
+/// How a figure is shown.
+#[derive(Clone, Copy)]
+enum Unit {
+    Is(&'static str),
+    Time,
+}
+
+/// A site on one target.
+struct On<'a> {
+    figures: &'a SiteFigures,
+    tails: Tails,
+    window: Duration,
+}
+
+const fn metric(name: &'static str, unit: &'static str, least: u64, value: fn(&On<'_>) -> Option<u64>) -> Metric {
+    Metric { name, unit: Unit::Is(unit), least, like: "", value }
+}
+
+const fn time(name: &'static str, least_micros: u64, value: fn(&On<'_>) -> Option<u64>) -> Metric {
+    Metric { name, unit: Unit::Time, least: least_micros, like: "", value }
+}
+
+impl Metric {
+    const fn like(self, like: &'static str) -> Self {
+        Self { like, ..self }
+    }
+
+    fn shown(&self, value: u64) -> String {
+        match self.unit {
+            Unit::Is(unit) => format!("{}{unit}", thousandths(value)),
+            Unit::Time => super::words::duration(value),
+        }
+    }
+}
+
+/// What is compared, the most telling first.
 const METRICS: &[Metric] = &[
-    Metric { name: "site.alive", unit: "", least: 10, value: |figures, _| Some(figures.alive.saturating_mul(1000)) },
-    Metric { name: "site.busy_share", unit: "%", least: 10, value: |figures, window| share(figures.busy, window) },
-    Metric { name: "site.poll_rate", unit: "/s", least: 100, value: |figures, window| rate(figures.polls, window) },
-    Metric { name: "site.spawn_rate", unit: "/s", least: 5, value: |figures, window| rate(figures.born, window) },
+    metric("site.alive", "", 10, |on| count(on.figures.alive)),
+    metric("site.idle", "", 10, |on| count(on.figures.idle())).like("site.alive"),
+    metric("site.woken", "", 10, |on| count(on.figures.woken)),
+    metric("site.running", "", 2, |on| count(on.figures.running)),
+    metric("site.never_polled", "", 10, |on| count(on.figures.never_polled)),
+    metric("site.busy_share", "%", 10, |on| share(on.figures.busy, on.window)),
+    metric("site.poll_rate", "/s", 100, |on| rate(on.figures.polls, on.window)),
+    metric("site.wake_rate", "/s", 100, |on| rate(on.figures.wakes, on.window)).like("site.poll_rate"),
+    metric("site.self_wake_share", "%", 30, |on| {
+        // Of a handful of wakes no share is worth a word.
+        let part = u128::from(on.figures.self_wakes.min(on.figures.wakes)) * 100_000;
+        let share = part.checked_div(u128::from(on.figures.wakes)).filter(|_| on.figures.wakes >= 100)?;
+        u64::try_from(share).ok()
+    }),
+    metric("site.spawn_rate", "/s", 5, |on| rate(on.figures.born, on.window)),
+    time("site.longest_poll", 500_000, |on| Some(nanos(on.figures.longest_poll))),
+    time("site.mean_poll", 10_000, |on| {
+        let polls = u32::try_from(on.figures.polls).ok().filter(|polls| *polls >= 10)?;
+        Some(nanos(on.figures.busy.checked_div(polls)?))
+    }),
+    time("site.poll_p99", 20_000, |on| Some(nanos(on.tails.polls?.p99))).like("site.mean_poll"),
+    time("site.scheduled_p99", 50_000, |on| Some(nanos(on.tails.scheduled?.p99))),
 ];
+
+#[allow(clippy::unnecessary_wraps)] // As the table wants it.
+fn count(count: u64) -> Option<u64> {
+    Some(count.saturating_mul(1000))
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
 
 fn rate(count: u64, window: Duration) -> Option<u64> {
     let rate = (u128::from(count) * 1_000_000_000_000).checked_div(window.as_nanos())?;
@@ -50,13 +120,25 @@ const LEAST_FOR_A_MEDIAN: usize = 4;
 pub(super) fn outliers(sites: &BTreeMap<FleetSite, SiteProfile>, peers: &Peers) -> Vec<Outlier> {
     let mut outliers = Vec::new();
     for (site, profile) in sites {
+        // One host has nobody to differ from.
+        if profile.by_target.len() < 2 {
+            continue;
+        }
+        let mut told: BTreeMap<&str, BTreeSet<TargetId>> = BTreeMap::new();
         for metric in METRICS {
             let value = |(target, figures): (&TargetId, &SiteFigures)| {
-                Some((target.clone(), (metric.value)(figures, peers.get(target)?.window)?))
+                let tails = profile.tails.get(target).copied().unwrap_or_default();
+                let on = On { figures, tails, window: peers.get(target)?.window };
+                Some((target.clone(), (metric.value)(&on)?))
             };
             let values: BTreeMap<_, _> = profile.by_target.iter().filter_map(value).collect();
             let Some(odd) = odd(&values, metric.least.saturating_mul(1000)) else { continue };
-            let shown = |value: u64| format!("{}{}", thousandths(value), metric.unit);
+            let hosts: BTreeSet<_> = odd.targets.iter().map(|target| (*target).clone()).collect();
+            if told.get(metric.like) == Some(&hosts) {
+                continue;
+            }
+            told.insert(metric.name, hosts);
+            let shown = |value: u64| metric.shown(value);
             let targets: BTreeMap<_, _> =
                 odd.targets.iter().map(|target| ((*target).clone(), shown(values[*target]))).collect();
             outliers.push(Outlier {
@@ -160,8 +242,40 @@ pub(super) fn told_apart(odd: &BTreeSet<&TargetId>, peers: &Peers) -> Vec<String
         };
         told.push(format!("{who} with {name} {value} (the others have {})", others.join(", ")));
     }
+    told.extend(younger_or_older(&odd, &rest));
     told
 }
+
+/// An age is never equal: it tells hosts apart when all of one side are at least twice as old as all of the other.
+fn younger_or_older(odd: &[(&TargetId, &Peer)], rest: &[(&TargetId, &Peer)]) -> Option<String> {
+    let ages = |hosts: &[(&TargetId, &Peer)]| {
+        let ages: Option<Vec<_>> = hosts.iter().map(|(_, peer)| peer.age).collect();
+        let ages = ages?;
+        Some((*ages.iter().min()?, *ages.iter().max()?))
+    };
+    let ((odd_least, odd_most), (rest_least, rest_most)) = (ages(odd)?, ages(rest)?);
+    // Seconds more or less are how a deployment goes.
+    let apart =
+        |young: Duration, old: Duration| old >= young.saturating_mul(2) && old.saturating_sub(young) >= LEAST_AGE;
+    let who = match odd {
+        [(only, _)] => format!("{only} has"),
+        _ => "they have".to_owned(),
+    };
+    let shown = |age: Duration| super::words::duration(nanos(age));
+    if apart(odd_most, rest_least) {
+        let (up, others) = (shown(odd_most), shown(rest_least));
+        return Some(format!(
+            "{who} been up for {up} at most, the others for {others} or longer, by their oldest tasks"
+        ));
+    }
+    apart(rest_most, odd_least).then(|| {
+        let (up, others) = (shown(odd_least), shown(rest_most));
+        format!("{who} been up for {up} or longer, the others for {others} at most, by their oldest tasks")
+    })
+}
+
+/// Less of a difference in age says nothing.
+const LEAST_AGE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -201,6 +315,8 @@ mod tests {
             service: Service("relay".into()),
             attributes: [("version".to_owned(), version.to_owned()), ("address".to_owned(), address.to_owned())].into(),
             window: Duration::from_secs(3),
+            workers: None,
+            age: None,
         };
         let peers: Peers = [
             (target("relay-1"), peer("1.4.1", "a")),
@@ -213,5 +329,70 @@ mod tests {
         assert!(told_apart(&[&target("relay-1")].into(), &peers).is_empty());
         let both = told_apart(&[&target("relay-1"), &target("relay-2")].into(), &peers);
         assert_eq!(both, ["they are the only hosts with version 1.4.1 (the others have 1.4.2)"]);
+    }
+
+    fn aged(host: &str, seconds: u64) -> (TargetId, Peer) {
+        let peer = Peer {
+            service: Service("relay".into()),
+            attributes: BTreeMap::new(),
+            window: Duration::from_secs(3),
+            workers: None,
+            age: Some(Duration::from_secs(seconds)),
+        };
+        (target(host), peer)
+    }
+
+    #[test]
+    fn who_was_started_lately_is_told_apart_by_it() {
+        let told = |ages: [u64; 3]| {
+            let peers: Peers =
+                [aged("relay-1", ages[0]), aged("relay-2", ages[1]), aged("relay-3", ages[2])].into_iter().collect();
+            told_apart(&[&target("relay-3")].into(), &peers)
+        };
+        let young = "relay-3 has been up for 3m00s at most, the others for 5h00m or longer, by their oldest tasks";
+        assert_eq!(told([20_000, 18_000, 180]), [young]);
+        let old = "relay-3 has been up for 5h00m or longer, the others for 3m20s at most, by their oldest tasks";
+        assert_eq!(told([180, 200, 18_000]), [old]);
+        assert!(told([180, 20_000, 19_000]).is_empty(), "one of the others is as young");
+        assert!(told([20, 22, 4]).is_empty(), "seconds apart");
+    }
+
+    fn site(by_target: &[(&str, SiteFigures)], tails: &[(&str, u64)]) -> BTreeMap<FleetSite, SiteProfile> {
+        use super::super::distribution::Tail;
+        use crate::model::{Site, TaskKind};
+        let site = Site { location: None, kind: TaskKind::Task, fn_name: None, name: None };
+        let tail = |p99: u64| Some(Tail { p99: Duration::from_millis(p99), ..Tail::default() });
+        let profile = SiteProfile {
+            by_target: by_target.iter().map(|(host, figures)| (target(host), *figures)).collect(),
+            tails: tails
+                .iter()
+                .map(|(host, p99)| (target(host), Tails { tasks: 1, polls: tail(*p99), scheduled: None }))
+                .collect(),
+            ..SiteProfile::default()
+        };
+        [(FleetSite { service: Service("relay".into()), site }, profile)].into()
+    }
+
+    /// Every figure that has a row of its own, by name and value.
+    fn compared(sites: &BTreeMap<FleetSite, SiteProfile>) -> Vec<(String, String)> {
+        let peers: Peers = ["relay-1", "relay-2", "relay-3", "relay-4"].map(|host| aged(host, 60)).into();
+        let row = |outlier: Outlier| (outlier.metric, outlier.targets[&target("relay-4")].clone());
+        outliers(sites, &peers).into_iter().map(row).collect()
+    }
+
+    #[test]
+    fn many_figures_are_compared_and_the_same_news_is_told_once() {
+        let usual = SiteFigures { alive: 20, polls: 300, wakes: 300, ..SiteFigures::default() };
+        let all = |odd: SiteFigures| [("relay-1", usual), ("relay-2", usual), ("relay-3", usual), ("relay-4", odd)];
+        let row = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let idle = compared(&site(&all(SiteFigures { alive: 900, ..usual }), &[]));
+        assert_eq!(idle, [row("site.alive", "900")], "they are idle as well, which is no news");
+        let woken = compared(&site(&all(SiteFigures { alive: 900, woken: 880, ..usual }), &[]));
+        assert_eq!(woken, [row("site.alive", "900"), row("site.woken", "880")]);
+        let own = compared(&site(&all(SiteFigures { self_wakes: 290, ..usual }), &[]));
+        assert_eq!(own, [row("site.self_wake_share", "96%")]);
+        let tails = [("relay-1", 1), ("relay-2", 2), ("relay-3", 1), ("relay-4", 400)];
+        assert_eq!(compared(&site(&all(usual), &tails)), [row("site.poll_p99", "400ms")]);
+        assert_eq!(compared(&site(&all(usual), &tails[3..])), [], "nobody to compare it with");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::detect::{self, Context, Queue, Tally};
 use super::diagnosis::{Counts, FleetSite, SiteFigures, Subject};
-use super::distribution::Times;
+use super::distribution::{Tails, Times};
 use super::hits::{Found, Hits};
 use super::waits::Waits;
 use crate::model::{Activity, ObservationWindow, Snapshot, Target, TargetId, TargetTime, Task, TaskKind, TaskState};
@@ -15,6 +15,8 @@ use crate::playbook::{Detector, Rule};
 #[derive(Clone, Debug, Default)]
 pub(super) struct SiteProfile {
     pub by_target: BTreeMap<TargetId, SiteFigures>,
+    /// Of the targets on which tasks were looked at closely.
+    pub tails: BTreeMap<TargetId, Tails>,
     pub polls: Times,
     pub scheduled: Times,
 }
@@ -30,6 +32,9 @@ impl SiteProfile {
     pub(super) fn merge(&mut self, other: Self) {
         for (target, figures) in other.by_target {
             self.by_target.entry(target).or_default().add(&figures);
+        }
+        for (target, tails) in other.tails {
+            self.tails.entry(target).or_default().merge(tails);
         }
         self.polls.merge(&other.polls);
         self.scheduled.merge(&other.scheduled);
@@ -86,7 +91,9 @@ pub(super) fn profile(rules: &[Rule], target: &Target, snapshot: &Snapshot) -> P
     for (site, watched) in snapshot.sites.iter().zip(watched) {
         let site = FleetSite { service: target.service.clone(), site: site.clone() };
         let by_target = BTreeMap::from([(target.id.clone(), watched.figures)]);
-        let seen = SiteProfile { by_target, polls: watched.polls, scheduled: watched.scheduled };
+        let tails = Tails::of(&watched.polls, &watched.scheduled);
+        let tails = (tails.tasks > 0).then(|| (target.id.clone(), tails)).into_iter().collect();
+        let seen = SiteProfile { by_target, tails, polls: watched.polls, scheduled: watched.scheduled };
         profile.sites.entry(site).or_default().merge(seen);
     }
     profile
@@ -234,6 +241,11 @@ impl SiteFigures {
             scheduled,
             longest_poll: task.last.current_poll(),
         });
+    }
+
+    /// Tasks that wait to be woken.
+    pub(super) fn idle(&self) -> u64 {
+        self.alive.saturating_sub(self.running.saturating_add(self.woken).saturating_add(self.never_polled))
     }
 
     /// All sums saturate: the figures come from elsewhere.

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::condition::{Evidence, Judged, judged, watched};
 use super::diagnosis::{Finding, Hotspot, Subject};
-use super::facts::{Found, site_fact};
+use super::distribution::Tails;
+use super::facts::{Found, SiteFacts};
 use super::hits::Hits;
 use super::profile::Places;
 use super::words::evidence;
@@ -125,7 +126,8 @@ fn finding(rule: &Rule, hits: &Hits, subject: &Subject, seen: &Evidence<'_>) -> 
     let facts = |name: &str| {
         let of_site = || {
             let (site, profile, figures) = site.as_ref()?;
-            site_fact(name, site, figures, watched(profile, seen))
+            let tails = Tails::of(&profile.polls, &profile.scheduled);
+            SiteFacts { site, figures, window: watched(profile, seen), tails }.fact(name)
         };
         found.fact(name).or_else(of_site).or_else(|| seen.fleet.fact(name))
     };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::detect::Measure;
 use super::hits::Worst;
 use crate::model::Site;
 use crate::playbook::Detector;
@@ -44,6 +45,9 @@ fn figures(detector: Detector, worst: &Worst) -> String {
         Detector::NeverYielded { .. } => format!("inside its first poll for {}", time()),
         Detector::AutoBoxedFuture => format!("{magnitude} bytes, boxed to {beside}"),
         Detector::LargeFuture { .. } => format!("{magnitude} bytes"),
+        Detector::LongPoll { .. } if worst.measure == Measure::P99 => {
+            format!("1 of 100 polls took {} or longer, over its {beside} polls", time())
+        }
         Detector::LongPoll { .. } if beside > 0 => format!("{} a poll on average, over {beside} polls", time()),
         Detector::LongPoll { .. } | Detector::StuckPoll { .. } => format!("inside one poll for {}", time()),
         Detector::Spinning { .. } => format!("{magnitude} polls per second, {beside}% of its wakes its own"),

@@ -215,7 +215,8 @@ detectors! {
         } from "tokio-console 0.1.14, `warnings.rs`; needs tokio 1.41";
     LongPoll = "long-poll", Tasks,
         "The task's polls take long: on average in the window, in 1 of 100 as its histogram tells, or the one that is running." {
-            typical: Duration = millis(100), millis(1) => secs(3600), "time of a finished poll that is reached";
+            typical: Duration = millis(100), millis(1) => secs(3600), "mean time of the polls in the window that is reached";
+            p99: Duration = millis(250), millis(1) => secs(3600), "time that 1 of 100 polls of its life takes, where the histogram was read";
             current: Duration = secs(1), millis(1) => secs(86_400), "age of the running poll that is reached";
         } from "tokio-console issue 203; 100 ms is ten times what is usually called blocking";
     StuckPoll = "stuck-poll", Tasks,

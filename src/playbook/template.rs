@@ -63,8 +63,8 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
         let named = |from: &str| {
             let end = from.find('}')?;
             let name = &from[1..end];
-            let is_name = |c: char| c.is_ascii_lowercase() || c == '_' || c == '.';
-            (!name.is_empty() && name.chars().all(is_name)).then_some(end)
+            let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '.';
+            (name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(is_name)).then_some(end)
         };
         let open = rest.char_indices().find(|&(at, c)| c == '{' && named(&rest[at..]).is_some()).map(|(at, _)| at);
         let (piece, end) = match open {
@@ -88,10 +88,10 @@ mod tests {
 
     #[test]
     fn placeholders_are_filled_with_units() {
-        let template = Template::parse("{affected} of {of}: {busy} {} {x y} ü{", |_| true).unwrap();
+        let template = Template::parse("{affected} of {of}: {busy} {} {x y} {4} ü{", |_| true).unwrap();
         let busy = Threshold { kind: Kind::Duration, raw: 1_500_000_000 };
         let facts = |name: &str| (name == "affected").then_some(Fact::Number(3.0));
-        assert_eq!(template.fill(&[("busy", busy)], &facts), "3 of ?: 1.5s {} {x y} ü{");
+        assert_eq!(template.fill(&[("busy", busy)], &facts), "3 of ?: 1.5s {} {x y} {4} ü{");
     }
 
     #[test]

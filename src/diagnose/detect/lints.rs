@@ -36,7 +36,7 @@ fn sampled(task: &Task, holds: impl Fn(&Sample) -> bool, magnitude: u64, beside:
     if !holds(&task.last) {
         return None;
     }
-    let hit = |confidence, cap| Some(Hit { confidence, cap, magnitude, beside });
+    let hit = |confidence, cap| Some(Hit { confidence, cap, ..Hit::sure(magnitude, beside) });
     if task.first_at == task.last.at {
         return hit(Confidence::Low, Some(ONE_SAMPLE));
     }
@@ -93,7 +93,7 @@ fn known_false_alarms(hit: Hit, kind: &TaskKind, context: &Context<'_>) -> Hit {
 
 pub(super) fn auto_boxed(task: &Task) -> Option<Hit> {
     let (size, original) = (task.size_bytes?, task.original_size_bytes?);
-    let hit = |confidence, cap| Hit { confidence, cap, magnitude: original, beside: size };
+    let hit = |confidence, cap| Hit { confidence, cap, ..Hit::sure(original, size) };
     match size.cmp(&original) {
         std::cmp::Ordering::Equal => None,
         std::cmp::Ordering::Less => Some(hit(Confidence::High, None)),
@@ -106,6 +106,7 @@ mod tests {
     use super::*;
     use crate::model::{Anomaly, SiteIndex, SpanId, TargetTime, TaskStats};
     use crate::playbook::Detector;
+    use std::collections::BTreeMap;
 
     const SECOND: i64 = 1_000_000_000;
 
@@ -141,6 +142,7 @@ mod tests {
         vintage: Some(Vintage::Since05),
         tokio: Some((1, 54)),
         blocking: Vec::new(),
+        details: &BTreeMap::new(),
     };
 
     fn detect(detector: Detector, task: &Task, kind: &TaskKind) -> Option<Hit> {

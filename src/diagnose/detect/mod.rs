@@ -7,9 +7,10 @@ mod process;
 mod resources;
 mod sites;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::{Anomaly, Snapshot, TargetTime, Task, TaskKind, Vintage};
+use crate::model::{Anomaly, Histograms, Snapshot, SpanId, TargetTime, Task, TaskKind, Vintage};
 use crate::playbook::{Confidence, Detector};
 
 pub(super) use process::{failed, observed};
@@ -26,11 +27,22 @@ pub(super) struct Hit {
     pub magnitude: u64,
     /// A second figure for the evidence.
     pub beside: u64,
+    pub measure: Measure,
+}
+
+/// What a magnitude is, where a detector has several ways to recognise something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Measure {
+    /// The detector's own.
+    #[default]
+    Own,
+    /// What 99 of 100 values stay below.
+    P99,
 }
 
 impl Hit {
     fn sure(magnitude: u64, beside: u64) -> Self {
-        Self { confidence: Confidence::High, cap: None, magnitude, beside }
+        Self { confidence: Confidence::High, cap: None, magnitude, beside, measure: Measure::Own }
     }
 
     fn capped(self, confidence: Confidence, cap: &'static str) -> Self {
@@ -53,6 +65,8 @@ pub(super) struct Context<'a> {
     pub tokio: Option<(u32, u32)>,
     /// When the blocking tasks that are alive were started, in order.
     pub blocking: Vec<TargetTime>,
+    /// Of the tasks that were looked at closely.
+    pub details: &'a BTreeMap<(SpanId, TargetTime), Histograms>,
 }
 
 impl<'a> Context<'a> {
@@ -66,6 +80,7 @@ impl<'a> Context<'a> {
             vintage: snapshot.vintage,
             tokio: snapshot.tokio_version.as_deref().and_then(major_and_minor),
             blocking: blocking(snapshot),
+            details: &snapshot.details,
         }
     }
 
@@ -124,7 +139,7 @@ impl Detector {
             Self::SelfWakes { self_wake_percent } => lints::self_wakes(task, self_wake_percent),
             Self::NeverYielded { busy } => lints::never_yielded(task, busy),
             Self::LostWaker => lints::lost_waker(task, kind, context),
-            Self::LongPoll { typical, current } => polls::long(task, context, typical, current),
+            Self::LongPoll { typical, p99, current } => polls::long(task, context, typical, p99, current),
             Self::StuckPoll { age } => polls::stuck(task, context, age),
             Self::Spinning { polls_per_second, self_wake_percent } => {
                 polls::spinning(task, context, polls_per_second, self_wake_percent)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Context, Hit, ONE_SAMPLE, nanos};
+use super::{Context, Hit, Measure, ONE_SAMPLE, nanos};
 use crate::model::{Sample, Task, TaskKind, TaskState};
 use crate::playbook::Confidence;
 
@@ -11,13 +11,25 @@ const NEVER_WAITS: &str =
     "it never waited in the window, without waking itself: a loop that yields between pieces of work looks the same";
 const NO_DRIVER: &str = "a task on a `LocalSet` or a runtime that nobody drives yet looks the same";
 
+const WHOLE_LIFE: &str =
+    "a histogram is of the task's whole life: its long polls may be over, and a program that is starting has some";
+
 /// A rate over less than this is a burst.
 const SHORTEST_RATE: Duration = Duration::from_millis(500);
 
 /// A mean of fewer polls is none.
 const FEWEST_POLLS: u64 = 3;
 
-pub(super) fn long(task: &Task, context: &Context<'_>, typical: Duration, current: Duration) -> Option<Hit> {
+/// 1 of 100 polls needs a hundred.
+const FEWEST_FOR_P99: u64 = 100;
+
+pub(super) fn long(
+    task: &Task,
+    context: &Context<'_>,
+    typical: Duration,
+    p99: Duration,
+    current: Duration,
+) -> Option<Hit> {
     let running = task.last.current_poll();
     // The first poll is the business of `never-yielded`.
     if running >= current && task.last.stats.polls > 1 {
@@ -25,9 +37,22 @@ pub(super) fn long(task: &Task, context: &Context<'_>, typical: Duration, curren
     }
     let activity = task.activity(context.start);
     let finished = activity.busy.saturating_sub(running);
+    // Who was not polled in the window did nothing in it that could be judged.
     let mean = finished.checked_div(u32::try_from(activity.polls).ok()?)?;
     // The drop of its future is a poll too short to count; a task that runs is in a poll that has not ended.
-    (mean >= typical && activity.polls >= FEWEST_POLLS).then(|| Hit::sure(nanos(mean), activity.polls))
+    if mean >= typical && activity.polls >= FEWEST_POLLS {
+        return Some(Hit::sure(nanos(mean), activity.polls));
+    }
+    long_tail(task, context, p99)
+}
+
+/// The histogram of a task that was polled in the window, where it was read: an average hides that 1 of 100 is long.
+fn long_tail(task: &Task, context: &Context<'_>, p99: Duration) -> Option<Hit> {
+    let polls = &context.details.get(&(task.id, task.created_at))?.polls.as_ref()?.values;
+    let value = polls.value_at_quantile(0.99);
+    let is_long = polls.len() >= FEWEST_FOR_P99 && value >= nanos(p99);
+    let hit = Hit { measure: Measure::P99, ..Hit::sure(value, polls.len()) };
+    is_long.then(|| hit.capped(Confidence::Medium, WHOLE_LIFE))
 }
 
 pub(super) fn stuck(task: &Task, context: &Context<'_>, age: Duration) -> Option<Hit> {
@@ -125,4 +150,69 @@ pub(super) fn blocking_pool_queue(task: &Task, kind: &TaskKind, context: &Contex
     }
     let delayed = first_poll_delay(task, context).filter(|delayed| *delayed >= delay)?;
     Some(Hit::sure(nanos(delayed), u64::from(task.last.stats.first_poll.is_none())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use hdrhistogram::Histogram;
+
+    use super::*;
+    use crate::model::{Histograms, SiteIndex, SpanId, TargetTime, TaskStats, TimeHistogram};
+    use crate::playbook::Detector;
+
+    const LONG: Detector = Detector::LongPoll {
+        typical: Duration::from_millis(100),
+        p99: Duration::from_millis(250),
+        current: Duration::from_secs(1),
+    };
+
+    fn at(seconds: i64) -> TargetTime {
+        TargetTime::from_nanos(seconds * 1_000_000_000)
+    }
+
+    /// Whether a task is recognised that had so many short polls and so many of the given length in its life.
+    fn judged(short: u64, long: u64, length: Duration) -> Option<Hit> {
+        let mut values = Histogram::new_with_max(1_000_000_000, 2).unwrap();
+        values.record_n(50_000, short).unwrap();
+        values.record_n(nanos(length), long).unwrap();
+        let polls = Some(TimeHistogram { values, outliers: 0, highest_outlier: None });
+        let details = BTreeMap::from([((SpanId(1), at(1)), Histograms { polls, scheduled: None })]);
+        let stats = TaskStats { polls: short + long, ..TaskStats::default() };
+        let task = Task {
+            id: SpanId(1),
+            created_at: at(1),
+            site: SiteIndex(0),
+            task_id: None,
+            name: None,
+            size_bytes: None,
+            original_size_bytes: None,
+            first_at: at(10),
+            earlier: Some(Box::new(TaskStats { polls: short / 2, ..TaskStats::default() })),
+            last: Sample { at: at(13), stats },
+        };
+        let context = Context {
+            start: Some(at(10)),
+            end: Some(at(13)),
+            length: Duration::from_secs(3),
+            has_one_sample: false,
+            anomalies: &[],
+            vintage: None,
+            tokio: None,
+            blocking: Vec::new(),
+            details: &details,
+        };
+        LONG.detect(&task, &TaskKind::Task, &context)
+    }
+
+    #[test]
+    fn an_average_hides_one_long_poll_of_a_hundred_and_the_histogram_does_not() {
+        let found = judged(980, 20, Duration::from_millis(400)).unwrap();
+        assert_eq!((found.confidence, found.measure, found.beside), (Confidence::Medium, Measure::P99, 1000));
+        assert!(Duration::from_nanos(found.magnitude) >= Duration::from_millis(395), "{found:?}");
+        assert_eq!(judged(999, 1, Duration::from_millis(900)), None, "one of a thousand");
+        assert_eq!(judged(60, 20, Duration::from_millis(400)), None, "too few polls to speak of 1 of 100");
+        assert_eq!(judged(980, 20, Duration::from_millis(40)), None, "not long");
+    }
 }
