@@ -268,26 +268,97 @@ fn json_lines_tell_of_a_host_while_another_is_still_observed() {
     assert_eq!(run.wait().unwrap().code(), Some(3));
 }
 
-#[test]
-fn exported_rows_answer_the_recipes_of_the_guide() {
-    let directory = tempfile::tempdir().unwrap();
-    let rows = directory.path().join("sites.ndjson");
+fn export(arguments: &[&str], to: &Path) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fleetdiag"));
-    let done = command.args(["export", FLEET, FLEET, "-o"]).arg(&rows).output().unwrap();
+    let done = command.args(["export", "-o"]).arg(to).args(arguments).output().unwrap();
     assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn exported_rows_answer_the_recipes_of_the_guide_in_both_formats() {
+    let directory = tempfile::tempdir().unwrap();
+    let [lines, columns] = ["sites.ndjson", "sites.parquet"].map(|name| directory.path().join(name));
+    export(&[FLEET, FLEET], &lines);
+    export(&[FLEET, FLEET, "--format", "parquet"], &columns);
     let guide = fs::read_to_string("docs/guide/export.md").unwrap();
-    let read = read("recipes", &guide, &[rows.to_str().unwrap()]);
-    let answers = read["answers"].as_array().unwrap();
-    assert_eq!(answers.len(), 5);
-    for answer in answers {
-        assert!(!answer["rows"].as_array().unwrap().is_empty(), "{answer}");
+    let read = read("recipes", &guide, &[lines.to_str().unwrap(), columns.to_str().unwrap()]);
+    assert!(read["rows"].as_u64().unwrap() > 40, "{}", read["rows"]);
+    assert_eq!(read["differing"], serde_json::json!([]), "the formats hold the same rows");
+    for found in read["found"].as_array().unwrap() {
+        let answers = found["answers"].as_array().unwrap();
+        assert_eq!(answers.len(), 5);
+        for answer in answers {
+            assert!(!answer["rows"].as_array().unwrap().is_empty(), "{answer}");
+        }
+        // The task that never yields takes a core of its own; the lost wakers are on three hosts.
+        assert!(answers[0]["rows"].to_string().contains("src/demo/programs.rs:112:5"), "{}", answers[0]);
+        assert!(!answers[0].to_string().contains("worker.rs"), "{}", answers[0]);
+        let lost = answers[4]["rows"].as_array().unwrap().iter().find(|row| row[0] == "lost-waker").unwrap();
+        assert_eq!((&lost[1], &lost[2], &lost[3]), (&"relay".into(), &"src/demo/programs.rs:71:9".into(), &"3".into()));
+        // Every column is in the guide.
+        for column in found["columns"].as_object().unwrap().keys() {
+            assert!(guide.contains(&format!("`{column}`")), "{column}");
+        }
     }
-    // The task that never yields takes a core of its own; the lost wakers are on three hosts.
-    assert!(answers[0]["rows"].to_string().contains("src/demo/programs.rs:112:5"), "{}", answers[0]);
-    let lost = answers[4]["rows"].as_array().unwrap().iter().find(|row| row[0] == "lost-waker").unwrap();
-    assert_eq!((&lost[1], &lost[2], &lost[3]), (&"relay".into(), &"src/demo/programs.rs:71:9".into(), &"3".into()));
-    // Every column is in the guide.
-    for column in read["columns"].as_array().unwrap() {
-        assert!(guide.contains(&format!("`{}`", column.as_str().unwrap())), "{column}");
+    let typed = &read["found"][1]["columns"];
+    for (column, of) in [
+        ("run", "TIMESTAMP WITH TIME ZONE"),
+        ("busy_ns", "BIGINT"),
+        ("partial", "BOOLEAN"),
+        ("line", "BIGINT"),
+        ("rules", "VARCHAR[]"),
+    ] {
+        assert_eq!(typed[column], of, "{column}");
     }
+}
+
+#[test]
+fn hostile_names_and_whole_fleets_are_the_same_rows_in_both_formats() {
+    use fleetdiag::report::export::{ParquetRows, lines};
+    let directory = tempfile::tempdir().unwrap();
+    let diagnosis = made::fleet(20, 30, HOSTILE);
+    let paths = ["sites.ndjson", "sites.parquet"].map(|name| directory.path().join(name));
+    fs::write(&paths[0], lines(&diagnosis)).unwrap();
+    let mut rows = ParquetRows::new().unwrap();
+    rows.add(&diagnosis).unwrap();
+    rows.add(&Diagnosis { sites: Vec::new(), ..diagnosis }).unwrap();
+    fs::write(&paths[1], rows.finish().unwrap()).unwrap();
+    let read = read("recipes", "", &paths.each_ref().map(|path| path.to_str().unwrap()));
+    assert_eq!(read["differing"], serde_json::json!([]));
+    assert_eq!(read["rows"], diagnosis.sites.iter().map(|site| site.by_target.len()).sum::<usize>());
+}
+
+/// What Go's pprof prints of a profile.
+fn pprof(profile: &Path, arguments: &[&str]) -> String {
+    let mut go = Command::new("go");
+    let home = profile.parent().unwrap();
+    go.args(["tool", "pprof", "-symbolize=none"]).args(arguments).arg(profile).env("HOME", home);
+    let done = go.output().expect("tests/setup.sh installs Go");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+#[test]
+fn go_reads_the_profile_and_shows_the_sites_by_host() {
+    use fleetdiag::report::export::Pprof;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sites.pb.gz");
+    export(&[FLEET, "--format", "pprof"], &path);
+    let busy = pprof(&path, &["-top", "-nodecount=1"]);
+    assert!(busy.contains("Type: busy"), "{busy}");
+    assert!(busy.lines().last().unwrap().contains("src/demo/programs.rs:112:5"), "the task that never yields:\n{busy}");
+    let tasks = pprof(&path, &["-top", "-lines", "-sample_index=tasks", "-tagfocus=host=relay-03"]);
+    assert!(tasks.contains("src/demo/programs.rs:71:9 src/demo/programs.rs:71"), "{tasks}");
+    let tags = pprof(&path, &["-tags", "-sample_index=tasks"]);
+    for label in ["host: ", "service: ", "kind: ", "web-01", "relay"] {
+        assert!(tags.contains(label), "{label}: {tags}");
+    }
+    assert!(!tags.contains("web-04"), "what was not seen has no samples");
+    assert!(pprof(&path, &["-comments"]).contains("10 of 12 hosts seen whole"));
+
+    let mut profile = Pprof::new();
+    profile.add(&hostile());
+    fs::write(&path, profile.finish().unwrap()).unwrap();
+    let raw = pprof(&path, &["-raw"]);
+    assert!(raw.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\t')), "{raw}");
 }

@@ -49,7 +49,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("tonic", &["collect", "demo"]),
     ("hyper", &["collect"]),
     ("console_api", &["decode", "capture"]),
-    ("prost", &["collect", "decode", "capture"]),
+    ("prost", &["collect", "decode", "capture", "report"]),
     ("console_subscriber", &["demo"]),
     ("clap", &["cli", "commands"]),
     ("indicatif", &["cli"]),

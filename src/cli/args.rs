@@ -76,7 +76,7 @@ pub enum Command {
     Captures(CapturesCommand),
     /// Make one capture of several, or one that can be shared
     Merge(MergeArgs),
-    /// Write captures as rows for a database: one per run, host and spawn site
+    /// Write captures as rows for a database, one per run, host and spawn site, or as a profile
     Export(super::ExportArgs),
     /// Open the way to one console for the ordinary tokio-console
     Console(ConsoleArgs),

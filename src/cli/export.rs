@@ -15,7 +15,7 @@ pub struct ExportArgs {
     /// As what
     #[arg(long, value_enum, default_value_t = ExportFormat::Ndjson)]
     pub format: ExportFormat,
-    /// Where the rows go instead of stdout
+    /// Where it goes instead of stdout
     #[arg(short = 'o', long = "to", value_name = "PATH")]
     pub to: Option<PathBuf>,
     /// How captures are judged; what was found is a column.
@@ -23,9 +23,13 @@ pub struct ExportArgs {
     pub judge: JudgeArgs,
 }
 
-/// What rows are written as.
+/// What is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
-    /// A JSON object per line, as DuckDB and ClickHouse read it.
+    /// Rows, a JSON object per line, as DuckDB and ClickHouse read it.
     Ndjson,
+    /// The same rows as a Parquet file, typed and small.
+    Parquet,
+    /// Busy, scheduled and idle time of each site as a pprof profile, for Pyroscope, Parca and `go tool pprof`.
+    Pprof,
 }

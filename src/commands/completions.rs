@@ -11,13 +11,13 @@ use crate::cli::{Cli, CompletionsArgs};
 pub(super) fn shell(args: &CompletionsArgs) -> Result<ExitCode, CommandError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "fleetdiag", &mut script);
-    print(&String::from_utf8_lossy(&script))?;
+    print(&script)?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn manual() -> Result<ExitCode, CommandError> {
     let mut page = Vec::new();
     clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-    print(&String::from_utf8_lossy(&page))?;
+    print(&page)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -98,8 +98,8 @@ fn utf8_locale() -> bool {
 }
 
 /// Writes to stdout; a reader that has gone away (`| head`) is no error.
-pub(super) fn print(text: &str) -> anyhow::Result<()> {
-    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+pub(super) fn print(content: &(impl AsRef<[u8]> + ?Sized)) -> anyhow::Result<()> {
+    match io::stdout().write_all(content.as_ref()).and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write to stdout"),
     }
@@ -117,17 +117,17 @@ pub(super) fn complain(error: &anyhow::Error) {
 }
 
 /// Replaces the file at once, so that nobody reads half a report.
-pub(super) fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
+pub(super) fn write_whole(path: &Path, content: &(impl AsRef<[u8]> + ?Sized)) -> anyhow::Result<()> {
     let failed = || format!("cannot write `{}`", path.display());
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A device or a pipe (`/dev/stderr`, `>(…)`) cannot be replaced, only written to.
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        return fs::write(path, text).with_context(failed);
+        return fs::write(path, content).with_context(failed);
     }
     // Other users' programs read reports (a node exporter, a web server): the umask decides, as for any file.
     let mut builder = tempfile::Builder::new();
     builder.permissions(fs::Permissions::from_mode(0o666));
     let mut file = builder.tempfile_in(directory).with_context(failed)?;
-    file.write_all(text.as_bytes()).with_context(failed)?;
+    file.write_all(content.as_ref()).with_context(failed)?;
     file.persist(path).map(drop).with_context(failed)
 }

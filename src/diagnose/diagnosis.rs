@@ -260,6 +260,8 @@ pub struct SiteFigures {
     pub busy: Duration,
     /// Time woken and not yet polled.
     pub scheduled: Duration,
+    /// Time waiting to be woken.
+    pub idle: Duration,
     /// Age of the oldest poll that is still running.
     pub longest_poll: Duration,
 }

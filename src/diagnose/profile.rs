@@ -224,7 +224,7 @@ impl Judged<'_> {
 
 impl SiteFigures {
     fn count(&mut self, task: &Task, start: Option<TargetTime>) {
-        let Activity { polls, wakes, self_wakes, busy, scheduled } = task.activity(start);
+        let Activity { polls, wakes, self_wakes, busy, scheduled, idle } = task.activity(start);
         let state = task.last.state();
         self.add(&Self {
             alive: u64::from(state != TaskState::Done),
@@ -239,6 +239,7 @@ impl SiteFigures {
             self_wakes,
             busy,
             scheduled,
+            idle,
             longest_poll: task.last.current_poll(),
         });
     }
@@ -265,6 +266,7 @@ impl SiteFigures {
         counts.into_iter().for_each(|(sum, value)| *sum = sum.saturating_add(value));
         self.busy = self.busy.saturating_add(other.busy);
         self.scheduled = self.scheduled.saturating_add(other.scheduled);
+        self.idle = self.idle.saturating_add(other.idle);
         self.longest_poll = self.longest_poll.max(other.longest_poll);
     }
 }

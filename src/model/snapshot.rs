@@ -54,15 +54,20 @@ pub struct ObservationWindow {
 /// The function with which tokio's multi-thread runtime starts each of its workers, in every version.
 const WORKER_LAUNCH: &str = "worker::Launch::launch";
 
+impl Site {
+    /// Whether its tasks are the worker threads of a runtime: they run other tasks, in one poll that never ends.
+    #[must_use]
+    pub fn is_worker(&self) -> bool {
+        self.kind == TaskKind::Blocking && self.fn_name.as_ref().is_some_and(|name| name.contains(WORKER_LAUNCH))
+    }
+}
+
 impl Snapshot {
     /// Worker threads of multi-thread runtimes: blocking tasks that run for ever. Absent where none is visible, as
     /// with a runtime that was built before its console.
     #[must_use]
     pub fn visible_workers(&self) -> Option<u32> {
-        let is_worker = |site: &Site| {
-            site.kind == TaskKind::Blocking && site.fn_name.as_ref().is_some_and(|name| name.contains(WORKER_LAUNCH))
-        };
-        let launches: Vec<bool> = self.sites.iter().map(is_worker).collect();
+        let launches: Vec<bool> = self.sites.iter().map(Site::is_worker).collect();
         let alive = self.tasks.iter().filter(|task| {
             launches.get(task.site.0 as usize) == Some(&true) && task.last.state() != super::TaskState::Done
         });

@@ -258,6 +258,8 @@ pub struct Activity {
     pub busy: Duration,
     /// Time woken and not yet polled, the present episode included.
     pub scheduled: Duration,
+    /// Time alive and neither: waiting to be woken. Zero where its clock contradicts itself.
+    pub idle: Duration,
 }
 
 impl Task {
@@ -303,12 +305,16 @@ impl Task {
         let time = |of: fn(&Sample) -> Duration| {
             of(last).saturating_sub(if is_born_inside { Duration::ZERO } else { of(first) })
         };
+        let (busy, scheduled) = (time(Sample::busy), time(Sample::scheduled));
+        let before = first.stats.dropped_at.unwrap_or(first.at).since(self.created_at);
+        let lived = self.total().saturating_sub(if is_born_inside { Duration::ZERO } else { before });
         Activity {
             polls: count(|stats| stats.polls),
             wakes: count(|stats| stats.wakes),
             self_wakes: count(|stats| stats.self_wakes),
-            busy: time(Sample::busy),
-            scheduled: time(Sample::scheduled),
+            busy,
+            scheduled,
+            idle: lived.saturating_sub(busy.saturating_add(scheduled)),
         }
     }
 
@@ -399,5 +405,19 @@ mod tests {
         let first = task.first();
         assert_eq!((first.at, first.stats.polls, task.last.stats.polls), (at(9000), 1, 3));
         assert_eq!(task.activity(Some(at(9000))).polls, 2);
+    }
+
+    #[test]
+    fn what_is_neither_busy_nor_scheduled_is_idle_and_only_inside_the_window() {
+        let stats = TaskStats { polls: 1, busy_time: Duration::from_secs(1), ..TaskStats::default() };
+        let mut task = task(stats);
+        task.observe(Sample {
+            at: at(12_000),
+            stats: TaskStats { polls: 2, busy_time: Duration::from_secs(2), ..stats },
+        });
+        let idle = |start| task.activity(Some(at(start))).idle;
+        assert_eq!(idle(9000), Duration::from_secs(2), "three seconds, one of them busy");
+        assert_eq!(idle(500), Duration::from_secs(9), "born at the first second, busy for two");
+        assert_eq!(task.activity(None).idle, Duration::from_secs(2));
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod comparison;
 pub mod entry;
+pub mod export;
 mod fold;
 mod github;
 mod html;
@@ -14,7 +15,6 @@ mod ndjson;
 mod openmetrics;
 mod page;
 pub mod reference;
-mod rows;
 mod sarif;
 mod set_aside;
 mod sweep;
@@ -26,7 +26,6 @@ use std::str::FromStr;
 use crate::diagnose::Diagnosis;
 
 pub use ndjson::ended;
-pub use rows::rows;
 pub use sweep::{Sweep, sweep};
 
 /// A format of reports.

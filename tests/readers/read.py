@@ -73,18 +73,27 @@ def markdown(text):
     return {"kinds": sorted(kinds), "rows": rows, "columns": sorted(columns)}
 
 
-def recipes(text, rows):
-    """Runs every SQL block of a page over the file `rows`."""
+def recipes(text, *files):
+    """Runs every SQL block of a page over each of the files, and compares the files' rows."""
     import re
 
     import duckdb
 
-    answers = []
-    for recipe in re.findall(r"```sql\n(.*?)```", text, re.S):
-        answer = duckdb.sql(recipe.rstrip().rstrip(";").replace("sites.ndjson", rows))
-        answers.append({"columns": answer.columns, "rows": [list(map(str, row)) for row in answer.fetchall()]})
-    columns = duckdb.sql(f"FROM '{rows}'").columns
-    return {"answers": answers, "columns": columns}
+    found = []
+    for rows in files:
+        answers = []
+        for recipe in re.findall(r"```sql\n(.*?)```", text, re.S):
+            answer = duckdb.sql(recipe.rstrip().rstrip(";").replace("sites.parquet", rows))
+            answers.append({"columns": answer.columns, "rows": [list(map(str, row)) for row in answer.fetchall()]})
+        all_rows = duckdb.sql(f"FROM '{rows}'")
+        found.append({"answers": answers, "columns": dict(zip(all_rows.columns, map(str, all_rows.types)))})
+    one, other = (f"(SELECT * REPLACE (run::TIMESTAMPTZ AS run) FROM '{rows}')" for rows in files)
+    differing = [
+        list(map(str, row))
+        for (left, right) in ((one, other), (other, one))
+        for row in duckdb.sql(f"FROM {left} EXCEPT ALL FROM {right}").fetchall()
+    ]
+    return {"found": found, "differing": differing, "rows": duckdb.sql(f"SELECT count(*) FROM {one}").fetchall()[0][0]}
 
 
 if __name__ == "__main__":
