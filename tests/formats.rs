@@ -11,8 +11,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use fleetdiag::diagnose::{Diagnosis, Verdict};
-use fleetdiag::report::{Format, Options, render};
+use fleetdiag::diagnose::{Comparison, Diagnosis, Kind, Regression, Verdict, compare};
+use fleetdiag::report::{Format, Options, comparison, render};
 use made::HOSTILE;
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
@@ -52,7 +52,37 @@ fn no_format_lets_control_characters_through() {
         let text = render(name.parse().unwrap(), &diagnosis, &PLAIN);
         let bad = text.chars().find(|&c| (c.is_control() && c != '\n') || matches!(c, '\u{200b}' | '\u{202e}'));
         assert_eq!(bad, None, "{name}: {text}");
+        let text = comparison::render(name.parse().unwrap(), &compared(), &PLAIN);
+        let bad = text.chars().find(|&c| (c.is_control() && c != '\n') || matches!(c, '\u{200b}' | '\u{202e}'));
+        assert_eq!(bad, None, "{name} of a comparison: {text}");
     }
+}
+
+/// Something of every kind but moved: three places are new, two gone, findings came to others and left others.
+fn compared() -> Comparison {
+    let (mut before, mut after) = (hostile(), hostile());
+    for target in before.targets.iter_mut().chain(&mut after.targets) {
+        target.service = fleetdiag::model::Service("relay".into());
+    }
+    let place = |at: usize| hostile().hotspots[at].subject.clone();
+    for (side, lacks) in [(&mut before, 0..3), (&mut after, 3..5)] {
+        for at in lacks {
+            let place = place(at);
+            side.hotspots.retain(|hotspot| hotspot.subject != place);
+            side.sites.retain(|site| fleetdiag::diagnose::Subject::Site(site.site.clone()) != place);
+        }
+    }
+    for (side, lacks) in [(&mut before, 5..9), (&mut after, 9..12)] {
+        for at in lacks {
+            let place = place(at);
+            side.hotspots.retain(|hotspot| hotspot.subject != place);
+        }
+    }
+    let mut comparison = compare(&before, &after);
+    comparison.fail_on = vec![Regression::New];
+    let kinds = [Kind::New, Kind::Gone, Kind::Worse, Kind::Better];
+    assert_eq!(kinds.map(|kind| comparison.count(kind)), [3, 2, 4, 3]);
+    comparison
 }
 
 #[test]
@@ -200,6 +230,55 @@ fn json_follows_the_shipped_schema() {
     for place in ["$.verdict", "$.coverage", "$.sites[0].figures.alive"] {
         assert!(errors.contains(place), "{place}: {errors}");
     }
+}
+
+#[test]
+fn comparisons_are_read_back_in_every_format() {
+    let comparison = compared();
+    let text = |format| comparison::render(format, &comparison, &PLAIN);
+    assert_eq!(
+        read("document", &text(Format::Json), &["docs/comparison.schema.json"])["errors"],
+        serde_json::json!([])
+    );
+
+    let lines: Vec<Value> = text(Format::Ndjson).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events: Vec<_> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    assert_eq!((events[0], events.len(), events[13]), ("comparison", 14, "summary"));
+    assert_eq!((&lines[13]["failing"], &lines[13]["changes"]["gone"]), (&7.into(), &2.into()));
+
+    let junit = read("junit", &text(Format::Junit), &[]);
+    assert_eq!(
+        (&junit["failures"], &junit["errors"]),
+        (&7.into(), &0.into()),
+        "what is new fails, what is better does not"
+    );
+    let cases: u64 = junit["suites"].as_object().unwrap().values().map(|cases| cases.as_u64().unwrap()).sum();
+    assert_eq!(cases, 1 + 12);
+
+    let sarif = read("sarif", &text(Format::Sarif), &["target/tools/sarif/schema.json"]);
+    assert_eq!(sarif["rules"], serde_json::json!([]), "every result's rule is described");
+    let states: Vec<_> = sarif["states"].as_array().unwrap().iter().map(|state| state.as_str().unwrap()).collect();
+    let count = |wanted| states.iter().filter(|state| **state == wanted).count();
+    assert_eq!((count("new"), count("absent")), (7, 5), "{states:?}");
+    let whole = read("sarif", &render(Format::Sarif, &hostile(), &PLAIN), &["target/tools/sarif/schema.json"]);
+    let known: BTreeSet<_> = whole["fingerprints"].as_array().unwrap().iter().map(Value::to_string).collect();
+    let same = sarif["fingerprints"].as_array().unwrap().iter().filter(|print| known.contains(&print.to_string()));
+    assert!(same.count() >= 9, "a finding has the fingerprint that it has in a report");
+
+    let samples = read("openmetrics", &text(Format::Openmetrics), &[]).to_string();
+    assert!(samples.contains(r#"["fleetdiag_changed_places",{"kind":"gone"},2]"#), "{samples}");
+    assert!(samples.contains(r#"["fleetdiag_failing_changes",{},7]"#), "{samples}");
+
+    let markdown = read("markdown", &text(Format::Markdown), &[]);
+    assert_eq!((&markdown["rows"], &markdown["columns"]), (&13.into(), &serde_json::json!([3])));
+    assert!(!markdown["kinds"].to_string().contains("html"), "{markdown}");
+
+    let github = text(Format::Github);
+    assert_eq!(github.lines().filter(|line| line.starts_with("::error ")).count(), 7, "{github}");
+    assert_eq!(github.lines().filter(|line| line.starts_with("::notice ")).count(), 5, "{github}");
+    let nagios = text(Format::Nagios);
+    assert!(nagios.starts_with("FLEETDIAG CRITICAL - 4 worse, 3 new, 3 better, 2 gone, "), "{nagios}");
+    assert_eq!((nagios.lines().count(), nagios.matches('|').count()), (1, 1), "{nagios}");
 }
 
 #[test]

@@ -90,6 +90,30 @@ fn what_cannot_be_compared_is_refused() {
 }
 
 #[test]
+fn both_sides_are_judged_by_the_same_rules_into_several_files_at_once() {
+    let home = tempfile::tempdir().unwrap();
+    let before = made(home.path(), "before.fdcap", &RELAYS, 0);
+    let after = made(home.path(), "after.fdcap", &SICK, 0);
+    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let mut arguments = vec!["diff".to_owned(), before.clone(), after.clone(), "--fail-on".into(), "new".into()];
+    let names: Vec<_> = fleetdiag::report::Format::names().collect();
+    for name in &names {
+        arguments.extend(["-o".to_owned(), format!("{name}={}", path(name))]);
+    }
+    let (code, out, err) = fleetdiag(home.path(), &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!((code, out.as_str()), (1, ""), "{err}");
+    for name in names {
+        let text = fs::read_to_string(path(name)).unwrap();
+        assert!(name == "openmetrics" || text.contains("programs.rs"), "{name}: {text}");
+    }
+    // A playbook without the rule that finds them leaves nothing but the place itself.
+    let (_, comparison) = diff(home.path(), &[&before, &after, "--playbook", "contention"]);
+    assert_eq!(comparison["changes"][0]["findings"], serde_json::json!([]), "{comparison}");
+    let (code, _, err) = fleetdiag(home.path(), &["diff", &before, &after, "--set", "nonsense.x=1"]);
+    assert!(code == 2 && err.contains("nonsense"), "{err}");
+}
+
+#[test]
 fn people_read_it_too() {
     let home = tempfile::tempdir().unwrap();
     let before = made(home.path(), "before.fdcap", &RELAYS, 0);

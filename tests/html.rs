@@ -7,8 +7,8 @@ mod made;
 use std::fs;
 use std::process::Command;
 
-use fleetdiag::diagnose::Diagnosis;
-use fleetdiag::report::{Format, Options, render};
+use fleetdiag::diagnose::{Diagnosis, Kind};
+use fleetdiag::report::{Format, Options, comparison, render};
 use made::HOSTILE;
 use serde_json::{Value, json};
 
@@ -16,9 +16,13 @@ const PLAIN: Options = Options { width: 100, color: false, unicode: true, top: N
 
 /// Opens and uses the report of `diagnosis`, filtering for `words`. With `FLEETDIAG_PICTURES=DIR`, pictures stay there.
 fn browse(name: &str, diagnosis: &Diagnosis, words: &str) -> Value {
+    browse_text(name, &render(Format::Html, diagnosis, &PLAIN), words)
+}
+
+fn browse_text(name: &str, html: &str, words: &str) -> Value {
     let directory = tempfile::tempdir().unwrap();
     let page = directory.path().join("report.html");
-    fs::write(&page, render(Format::Html, diagnosis, &PLAIN)).unwrap();
+    fs::write(&page, html).unwrap();
     let mut browser = Command::new("target/tools/python/bin/python");
     browser.arg("tests/readers/browse.py").arg(&page).arg(words);
     if let Some(pictures) = std::env::var_os("FLEETDIAG_PICTURES") {
@@ -53,6 +57,29 @@ fn two_hundred_hosts_and_five_hundred_sites_fit_a_page() {
     let seen = browse("large", &diagnosis, "part_03");
     assert_eq!(seen["console"], json!([]));
     assert_eq!((&seen["hosts"], &seen["filtered"]), (&200.into(), &2.into()));
+}
+
+#[test]
+fn a_comparison_filters_and_opens_and_hostile_names_stay_text() {
+    let mut after = made::fleet(14, 40, HOSTILE);
+    for target in &mut after.targets {
+        target.service = fleetdiag::model::Service("relay".into());
+    }
+    let mut before = after.clone();
+    before.hotspots.drain(..12);
+    before.sites.drain(..4);
+    let comparison = fleetdiag::diagnose::compare(&before, &after);
+    let changes = comparison.changes.len();
+    let seen = browse_text("comparison", &comparison::render(Format::Html, &comparison, &PLAIN), "part_03 OWNED");
+    assert_eq!(seen["console"], json!([]), "the browser complains");
+    assert!(seen["title"].as_str().unwrap().starts_with("fleetdiag diff: "), "no script ran");
+    assert_eq!((&seen["places"], &seen["verdict"]), (&changes.into(), &"compared".into()));
+    assert!(seen["filtered"].as_u64().unwrap() < changes as u64);
+    assert_eq!(seen["without_new"], changes - comparison.count(Kind::New));
+    assert_eq!(
+        (&seen["opened"], &seen["scripts"], &seen["images"], &seen["bold"]),
+        (&1.into(), &1.into(), &0.into(), &0.into())
+    );
 }
 
 #[test]

@@ -336,14 +336,14 @@ pub struct ReportArgs {
 
 /// One `--output`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutputSpec<F = Format> {
+pub struct OutputSpec {
     /// The format.
-    pub format: F,
+    pub format: Format,
     /// A file; stdout when absent or `-`.
     pub path: Option<PathBuf>,
 }
 
-impl<F: FromStr<Err = String>> FromStr for OutputSpec<F> {
+impl FromStr for OutputSpec {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

@@ -7,7 +7,6 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::args::{CollectArgs, JudgeArgs, OutputSpec, ReportArgs, SelectArgs, duration};
 use super::check::AcceptArgs;
-use crate::report::comparison;
 
 /// `captures`.
 #[derive(Debug, Subcommand)]
@@ -62,9 +61,16 @@ pub struct DiffArgs {
     /// Compare even what cannot be compared
     #[arg(long)]
     pub force: bool,
-    /// A format (human, json, markdown), and a file for it instead of stdout; repeatable
+    /// Judge both with this playbook: a name of `playbook list`, or a file; repeatable, later ones override earlier ones
+    #[arg(short = 'p', long, value_name = "NAME|PATH", help_heading = "Judging")]
+    pub playbook: Vec<String>,
+    /// Change a threshold; repeatable, for example `--set long-poll.typical=50ms`
+    #[arg(long, value_name = "RULE.THRESHOLD=VALUE", help_heading = "Judging")]
+    pub set: Vec<String>,
+    /// human, html, json, ndjson, markdown, junit, sarif, github, openmetrics or nagios, and a file for it instead of
+    /// stdout; repeatable
     #[arg(short, long, value_name = "FORMAT[=PATH]", help_heading = "Report")]
-    pub output: Vec<OutputSpec<comparison::Format>>,
+    pub output: Vec<OutputSpec>,
     /// Show only the N worst changes
     #[arg(long, value_name = "N", help_heading = "Report")]
     pub top: Option<usize>,

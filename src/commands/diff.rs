@@ -5,45 +5,47 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 
 use super::CommandError;
-use super::emit::{deliver, layout_for};
+use super::emit::{deliver, layout_for, step_summary};
 use super::judge::{judge, open_all};
 use super::playbook::Judging;
 use crate::cli::{Cli, DiffArgs, FailOnChange, JudgeArgs, OutputSpec};
-use crate::diagnose::{Change, Comparison, Kind, compare};
-use crate::playbook::Severity;
-use crate::report::comparison;
+use crate::diagnose::{Comparison, Regression, compare};
+use crate::report::{Format, comparison};
 
 pub(super) fn run(args: &DiffArgs, cli: &Cli) -> Result<ExitCode, CommandError> {
     let comparison = compared(args).map_err(CommandError::usage)?;
-    let human = [OutputSpec { format: comparison::Format::Human, path: None }];
+    let human = [OutputSpec { format: Format::Human, path: None }];
     let outputs = if args.output.is_empty() { &human } else { args.output.as_slice() };
     for output in outputs {
         let options = layout_for(output.path.as_deref(), args.width, args.top, cli);
         deliver(output.path.as_deref(), &comparison::render(output.format, &comparison, &options))?;
+        if output.format == Format::Github {
+            step_summary(&comparison::render(Format::Markdown, &comparison, &options))?;
+        }
     }
-    let fails = comparison.changes.iter().any(|change| args.fail_on.iter().any(|on| fails(change, *on)));
-    Ok(ExitCode::from(u8::from(fails)))
+    Ok(ExitCode::from(comparison.exit_code()))
 }
 
 fn compared(args: &DiffArgs) -> anyhow::Result<Comparison> {
     let mut captures = open_all(&[args.before.clone(), args.after.clone()])?;
     // Both are judged now, by the same rules, whatever the runs themselves went by.
-    let judging = Judging::of(&JudgeArgs::default())?;
+    let (playbook, set) = (args.playbook.clone(), args.set.clone());
+    let judging = Judging::of(&JudgeArgs { playbook, set, ..JudgeArgs::default() })?;
     let before = judge(&mut captures[0], &judging)?;
     let after = judge(&mut captures[1], &judging)?;
-    let comparison = compare(&before, &after);
+    let mut comparison = compare(&before, &after);
+    comparison.fail_on = args
+        .fail_on
+        .iter()
+        .map(|on| match on {
+            FailOnChange::Worse => Regression::Worse,
+            FailOnChange::New => Regression::New,
+        })
+        .collect();
     match comparison.cautions.iter().find(|caution| caution.forbids) {
         Some(caution) if !args.force => {
             Err(anyhow!("the two runs cannot be compared: {}; `--force` compares them all the same", caution.text))
         }
         _ => Ok(comparison),
-    }
-}
-
-fn fails(change: &Change, on: FailOnChange) -> bool {
-    let grave = || change.findings.iter().any(|finding| finding.severity >= Severity::Warning);
-    match on {
-        FailOnChange::Worse => change.kind == Kind::Worse || change.kind == Kind::New && grave(),
-        FailOnChange::New => change.kind == Kind::New || change.findings.iter().any(|found| found.kind == Kind::New),
     }
 }

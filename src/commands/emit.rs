@@ -30,7 +30,7 @@ pub(super) fn emit_one(diagnosis: &Diagnosis, output: &OutputSpec, args: &Report
     let text = report::render(output.format, diagnosis, &options(args, cli, terminal));
     deliver(output.path.as_deref(), &text)?;
     if output.format == Format::Github {
-        step_summary(diagnosis, &options(args, cli, false))?;
+        step_summary(&report::render(Format::Markdown, diagnosis, &options(args, cli, false)))?;
     }
     Ok(())
 }
@@ -43,12 +43,12 @@ pub(super) fn deliver(path: Option<&Path>, text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Appends the Markdown report to the summary of the workflow's step, where there is one.
-fn step_summary(diagnosis: &Diagnosis, options: &report::Options) -> anyhow::Result<()> {
+/// Appends Markdown to the summary of the workflow's step, where there is one.
+pub(super) fn step_summary(markdown: &str) -> anyhow::Result<()> {
     let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()).map(PathBuf::from) else {
         return Ok(());
     };
-    let mut text = report::render(Format::Markdown, diagnosis, options);
+    let mut text = markdown.to_owned();
     if text.len() > SUMMARY_BYTES {
         let end = text.bytes().take(SUMMARY_BYTES).enumerate().rfind(|(_, byte)| *byte == b'\n');
         text.truncate(end.map_or(0, |(at, _)| at));

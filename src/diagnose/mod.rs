@@ -20,8 +20,8 @@ mod waits;
 mod words;
 
 pub use compare::{
-    Caution, Change, Comparison, Effect, FindingChange, Growth, Kind, Point, Side, Told, compare, confirm, growths,
-    set_aside_known,
+    Caution, Change, Comparison, Effect, FindingChange, Growth, Kind, Point, Regression, Side, Told, compare, confirm,
+    growths, set_aside_known,
 };
 pub use diagnosis::{
     Because, Counts, Coverage, Diagnosis, Distribution, Finding, FleetSite, Hotspot, Outlier, RuleFacts, RunFacts,

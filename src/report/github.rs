@@ -17,7 +17,15 @@ const PER_TYPE: usize = 10;
 
 pub(super) fn render(diagnosis: &Diagnosis) -> String {
     let findings = diagnosis.hotspots.iter().flat_map(|hotspot| hotspot.findings.iter().map(move |f| (hotspot, f)));
-    let annotations = findings.map(|(hotspot, found)| finding(hotspot, found)).chain(unseen(diagnosis));
+    let mut text = annotations(findings.map(|(hotspot, found)| finding(hotspot, found)).chain(unseen(diagnosis)));
+    let why = terminal::escape(&words::why(diagnosis));
+    // Writing into a String cannot fail.
+    let _ = writeln!(text, "fleetdiag: {}, {why}", words::verdict(diagnosis.verdict));
+    text
+}
+
+/// As many annotations of each kind as GitHub shows, and how many more there are.
+pub(super) fn annotations(annotations: impl Iterator<Item = (&'static str, String)>) -> String {
     let mut used: BTreeMap<&str, usize> = BTreeMap::new();
     let (mut text, mut left_out) = (String::new(), 0);
     for (kind, command) in annotations {
@@ -33,8 +41,6 @@ pub(super) fn render(diagnosis: &Diagnosis) -> String {
     if left_out > 0 {
         let _ = writeln!(text, "{} than GitHub shows; see the step summary", words::count(left_out, "more annotation"));
     }
-    let why = terminal::escape(&words::why(diagnosis));
-    let _ = writeln!(text, "fleetdiag: {}, {why}", words::verdict(diagnosis.verdict));
     text
 }
 
@@ -64,7 +70,7 @@ fn unseen(diagnosis: &Diagnosis) -> Option<(&'static str, String)> {
 }
 
 /// A place in the repository, where there is one.
-fn location(subject: &Subject) -> Vec<(&'static str, String)> {
+pub(super) fn location(subject: &Subject) -> Vec<(&'static str, String)> {
     let (Some(SpawnLocation { file, line, column, .. }), true) = (subject.location(), words::is_ours(subject)) else {
         return Vec::new();
     };
@@ -73,7 +79,7 @@ fn location(subject: &Subject) -> Vec<(&'static str, String)> {
     [("file", file.clone())].into_iter().chain(numbers).collect()
 }
 
-fn command(kind: &str, place: &[(&str, String)], title: &str, message: &str) -> String {
+pub(super) fn command(kind: &str, place: &[(&str, String)], title: &str, message: &str) -> String {
     let properties = place.iter().map(|(name, value)| format!("{name}={}", property(value)));
     let properties: Vec<_> = properties.chain([format!("title={}", property(title))]).collect();
     format!("::{kind} {}::{}", properties.join(","), data(message))

@@ -37,6 +37,6 @@ fn state(diagnosis: &Diagnosis) -> &'static str {
 }
 
 /// Text before the performance data, which begins with the first bar.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     terminal::escape(text).replace('|', "¦")
 }

@@ -10,13 +10,12 @@ use crate::diagnose::{Counts, Diagnosis, Status, Verdict};
 use crate::model::Service;
 
 pub(super) fn render(diagnosis: &Diagnosis) -> String {
-    let mut text = Exposition(String::new());
+    let mut text = Exposition::default();
     run(&mut text, diagnosis);
     targets(&mut text, diagnosis);
     tasks(&mut text, diagnosis);
     findings(&mut text, diagnosis);
-    text.0.push_str("# EOF\n");
-    text.0
+    text.finish()
 }
 
 fn run(text: &mut Exposition, diagnosis: &Diagnosis) {
@@ -96,18 +95,25 @@ fn findings(text: &mut Exposition, diagnosis: &Diagnosis) {
     }
 }
 
-struct Exposition(String);
+/// A text in the making: a family, then its samples.
+#[derive(Default)]
+pub(super) struct Exposition(String);
 
 impl Exposition {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
+    pub(super) fn family(&mut self, name: &str, kind: &str, help: &str) {
         // Writing into a String cannot fail.
         let _ = writeln!(self.0, "# TYPE {name} {kind}\n# HELP {name} {help}");
     }
 
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+    pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
         let _ = writeln!(self.0, "{name}{labels} {value}");
+    }
+
+    pub(super) fn finish(mut self) -> String {
+        self.0.push_str("# EOF\n");
+        self.0
     }
 }
 

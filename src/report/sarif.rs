@@ -10,7 +10,8 @@ use super::words;
 use crate::diagnose::{Diagnosis, Finding, Hotspot, RuleFacts, Status, Subject, Verdict};
 use crate::playbook::Severity;
 
-const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+pub(super) const SCHEMA: &str =
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
 pub(super) fn render(diagnosis: &Diagnosis) -> String {
     let log = json!({
@@ -72,16 +73,12 @@ fn invocation(diagnosis: &Diagnosis) -> Value {
 }
 
 fn results(diagnosis: &Diagnosis) -> Vec<Value> {
-    let mut seen = BTreeMap::new();
+    let mut identities = Identities::default();
     let findings = diagnosis.hotspots.iter().flat_map(|hotspot| hotspot.findings.iter().map(move |f| (hotspot, f)));
-    findings.map(|(hotspot, finding)| result(hotspot, finding, &mut seen)).collect()
+    findings.map(|(hotspot, finding)| result(hotspot, finding, &mut identities)).collect()
 }
 
-fn result(hotspot: &Hotspot, finding: &Finding, seen: &mut BTreeMap<String, u32>) -> Value {
-    let identity = identity(&hotspot.subject, finding);
-    // Two places of one file that nothing but the line tells apart are told apart by their order.
-    let number = seen.entry(identity.clone()).or_default();
-    *number += 1;
+fn result(hotspot: &Hotspot, finding: &Finding, identities: &mut Identities) -> Value {
     let targets: Vec<_> = finding.targets.keys().map(ToString::to_string).collect();
     let on = fold(targets.iter().map(String::as_str));
     let text = format!("{} (on {on}; {}). {}", finding.message, finding.evidence, finding.remedy);
@@ -90,10 +87,7 @@ fn result(hotspot: &Hotspot, finding: &Finding, seen: &mut BTreeMap<String, u32>
         "level": level(finding.severity),
         "message": {"text": escape(&text)},
         "locations": [location(&hotspot.subject)],
-        "partialFingerprints": {
-            "primaryLocationLineHash": format!("{:016x}:{number}", fnv1a(&identity)),
-            "fleetdiag/v1": format!("{identity}:{number}"),
-        },
+        "partialFingerprints": identities.fingerprints(&hotspot.subject, &finding.rule.0),
         "properties": {
             "confidence": finding.confidence.as_str(),
             "affected": finding.affected,
@@ -104,7 +98,7 @@ fn result(hotspot: &Hotspot, finding: &Finding, seen: &mut BTreeMap<String, u32>
 }
 
 /// A file of the repository where the place is in the application's own code, else only a name.
-fn location(subject: &Subject) -> Value {
+pub(super) fn location(subject: &Subject) -> Value {
     let name = escape(&[vec![words::place(subject)], words::beside(subject)].concat().join(" "));
     let mut location = json!({"logicalLocations": [{"fullyQualifiedName": name}]});
     let (Some(at), true, Some(object)) = (subject.location(), words::is_ours(subject), location.as_object_mut()) else {
@@ -120,10 +114,23 @@ fn location(subject: &Subject) -> Value {
     location
 }
 
-/// What stays the same when lines move: rule, service, file, kind, function and name.
-fn identity(subject: &Subject, finding: &Finding) -> String {
-    let file = subject.location().map_or("", |location| location.file.as_str());
-    [vec![finding.rule.0.clone(), file.to_owned()], words::beside(subject)].concat().join("\u{1f}")
+/// What has been given a fingerprint, and how often.
+#[derive(Default)]
+pub(super) struct Identities(BTreeMap<String, u32>);
+
+impl Identities {
+    /// What stays the same when lines move: rule, service, file, kind, function and name. Two places of one file that
+    /// nothing but the line tells apart are told apart by their order.
+    pub(super) fn fingerprints(&mut self, subject: &Subject, rule: &str) -> Value {
+        let file = subject.location().map_or("", |location| location.file.as_str());
+        let identity = [vec![rule.to_owned(), file.to_owned()], words::beside(subject)].concat().join("\u{1f}");
+        let number = self.0.entry(identity.clone()).or_default();
+        *number += 1;
+        json!({
+            "primaryLocationLineHash": format!("{:016x}:{number}", fnv1a(&identity)),
+            "fleetdiag/v1": format!("{identity}:{number}"),
+        })
+    }
 }
 
 /// FNV-1a, 64 bits: the same on every machine and in every version.
@@ -143,7 +150,7 @@ fn uri(path: &str) -> String {
     uri
 }
 
-fn level(severity: Severity) -> &'static str {
+pub(super) fn level(severity: Severity) -> &'static str {
     match severity {
         Severity::Critical => "error",
         Severity::Warning => "warning",

@@ -32,6 +32,29 @@ def shown(driver, selector):
     return [part for part in driver.find_elements(By.CSS_SELECTOR, selector) if part.is_displayed()]
 
 
+def unmarked(driver):
+    """What would be there if a text had become markup."""
+    return {name: len(driver.find_elements(By.TAG_NAME, tag)) for name, tag in (("scripts", "script"), ("images", "img"), ("bold", "b"))}
+
+
+def use_comparison(driver, filter_for):
+    seen = {"title": driver.title, "verdict": driver.find_element(By.CSS_SELECTOR, ".verdict").text.lower()}
+    seen["places"] = len(shown(driver, "#places > tbody"))
+    driver.find_element(By.TAG_NAME, "body").send_keys("/")
+    field = driver.switch_to.active_element
+    field.send_keys(filter_for)
+    seen["filtered"] = len(shown(driver, "#places > tbody"))
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys(Keys.DELETE)
+    new = driver.find_element(By.CSS_SELECTOR, "input[data-severity=new]")
+    new.send_keys(Keys.SPACE)
+    seen["without_new"] = len(shown(driver, "#places > tbody"))
+    new.send_keys(Keys.SPACE)
+    driver.find_element(By.CSS_SELECTOR, "details.host summary").send_keys(Keys.ENTER)
+    seen["opened"] = len(driver.find_elements(By.CSS_SELECTOR, "details.host[open]"))
+    return seen | unmarked(driver)
+
+
 def use(driver, filter_for):
     seen = {"title": driver.title, "verdict": driver.find_element(By.CSS_SELECTOR, ".verdict").text.lower()}
     seen["places"] = len(shown(driver, "#places tbody"))
@@ -60,10 +83,7 @@ def use(driver, filter_for):
     if radios:
         radios[0].send_keys(Keys.ARROW_RIGHT)
         seen["layers"] = len(shown(driver, "svg.heat .layer"))
-    # What would be there if a text had become markup.
-    seen["scripts"] = len(driver.find_elements(By.TAG_NAME, "script"))
-    seen["images"] = len(driver.find_elements(By.TAG_NAME, "img"))
-    seen["bold"] = len(driver.find_elements(By.TAG_NAME, "b"))
+    seen |= unmarked(driver)
     seen["requests"] = driver.execute_script("return performance.getEntriesByType('resource').length")
     return seen
 
@@ -80,7 +100,7 @@ def main(page, filter_for, pictures=None):
                     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
                     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
                     picture(driver, f"{pictures}-{scheme}.png")
-            seen = use(driver, filter_for)
+            seen = (use_comparison if driver.title.startswith("fleetdiag diff") else use)(driver, filter_for)
             seen["load_seconds"] = round(loaded, 2)
             seen["console"] = [entry["message"] for entry in driver.get_log("browser")]
             print(json.dumps(seen))

@@ -20,6 +20,7 @@ def sarif(text, schema):
             for location in result["locations"]
             if "physicalLocation" in location
         ],
+        "states": [result.get("baselineState") for result in results],
         "fingerprints": [result["partialFingerprints"]["primaryLocationLineHash"] for result in results],
     }
 

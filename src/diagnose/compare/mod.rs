@@ -35,6 +35,46 @@ pub struct Comparison {
     pub changes: Vec<Change>,
     /// Places on both sides of which nothing changed.
     pub unchanged: usize,
+    /// What fails it; nothing does at first.
+    pub fail_on: Vec<Regression>,
+}
+
+/// A sort of change that fails a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Regression {
+    /// A place that is worse, or a new one with a warning or worse.
+    Worse,
+    /// A place or a finding that was not there before.
+    New,
+}
+
+impl Comparison {
+    /// How many places this happened to.
+    #[must_use]
+    pub fn count(&self, kind: Kind) -> usize {
+        self.changes.iter().filter(|change| change.kind == kind).count()
+    }
+
+    /// Whether the change fails the comparison.
+    #[must_use]
+    pub fn fails(&self, change: &Change) -> bool {
+        let grave = || change.findings.iter().any(|finding| finding.severity >= Severity::Warning);
+        self.fail_on.iter().any(|on| match on {
+            Regression::Worse => change.kind == Kind::Worse || change.kind == Kind::New && grave(),
+            Regression::New => change.kind == Kind::New || change.findings.iter().any(|found| found.kind == Kind::New),
+        })
+    }
+
+    /// The changes that fail the comparison, worst first.
+    pub fn failing(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(|change| self.fails(change))
+    }
+
+    /// What the program exits with.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        u8::from(self.failing().next().is_some())
+    }
 }
 
 /// One of the two runs.
@@ -155,7 +195,14 @@ pub fn compare(before: &Diagnosis, after: &Diagnosis) -> Comparison {
         let severity = change.findings.iter().map(|finding| finding.severity).max();
         (change.kind, Reverse(severity), Reverse(change.effects.len()), change.subject.clone())
     });
-    Comparison { cautions: caution::cautions(before, after), before: was.side(), after: is.side(), changes, unchanged }
+    Comparison {
+        cautions: caution::cautions(before, after),
+        before: was.side(),
+        after: is.side(),
+        changes,
+        unchanged,
+        fail_on: Vec::new(),
+    }
 }
 
 /// Sets aside every finding of `after` that `before` has too and that is no worse now.

@@ -1,41 +1,20 @@
 //! A comparison of two runs becomes text.
 
+mod github;
+mod html;
 mod human;
 mod json;
+mod junit;
 mod markdown;
-
-use std::str::FromStr;
+mod nagios;
+mod ndjson;
+mod openmetrics;
+mod sarif;
 
 use super::fold::fold;
 use super::page::{BOLD, Page};
-use super::{Options, terminal, words};
+use super::{Format, Options, terminal, words};
 use crate::diagnose::{Change, Comparison, Effect, FindingChange, Kind, Side, SiteFigures, Told};
-
-/// A format of comparisons.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// For people, on a terminal or in a file.
-    Human,
-    /// One versioned JSON document.
-    Json,
-    /// Markdown for a step summary, a chat or a ticket.
-    Markdown,
-}
-
-impl FromStr for Format {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "human" => Ok(Self::Human),
-            "json" => Ok(Self::Json),
-            "markdown" => Ok(Self::Markdown),
-            other => {
-                Err(format!("no format `{}` of a comparison; one of: human, json, markdown", other.escape_debug()))
-            }
-        }
-    }
-}
 
 /// Renders `comparison` in `format`.
 #[must_use]
@@ -43,7 +22,14 @@ pub fn render(format: Format, comparison: &Comparison, options: &Options) -> Str
     match format {
         Format::Human => human::render(comparison, options),
         Format::Json => json::render(comparison),
+        Format::Ndjson => ndjson::render(comparison),
+        Format::Html => html::render(comparison),
         Format::Markdown => markdown::render(comparison, options),
+        Format::Junit => junit::render(comparison),
+        Format::Sarif => sarif::render(comparison),
+        Format::Github => github::render(comparison),
+        Format::Openmetrics => openmetrics::render(comparison),
+        Format::Nagios => nagios::render(comparison),
     }
 }
 
@@ -58,10 +44,9 @@ const KINDS: [Kind; 5] = [Kind::Worse, Kind::New, Kind::Better, Kind::Gone, Kind
 
 /// `2 worse, 1 moved, 7 unchanged`.
 fn summary(comparison: &Comparison) -> String {
-    let count = |kind| comparison.changes.iter().filter(|change| change.kind == kind).count();
     let mut parts: Vec<_> = KINDS
         .iter()
-        .map(|kind| (count(*kind), kind.as_str()))
+        .map(|kind| (comparison.count(*kind), kind.as_str()))
         .filter(|(count, _)| *count > 0)
         .map(|(count, kind)| format!("{} {kind}", words::grouped(count as u64)))
         .collect();
@@ -112,6 +97,15 @@ fn effect(effect: &Effect, arrow: &str) -> String {
 /// A place that came or went without anything found there.
 fn says_nothing(change: &Change) -> bool {
     change.effects.is_empty() && change.findings.is_empty() && change.kind != Kind::Moved
+}
+
+/// All that changed at a place, a sentence each; never empty.
+fn sentences(change: &Change) -> Vec<String> {
+    let findings =
+        change.findings.iter().map(|found| format!("{} {}: {}", found.severity.as_str(), found.name, finding(found)));
+    let figures = change.effects.iter().map(|effect| format!("{}: {}", effect.figure, self::effect(effect, "→")));
+    let sentences: Vec<_> = findings.chain(figures).chain(moved(change)).collect();
+    if sentences.is_empty() { vec![seen(change, "→")] } else { sentences }
 }
 
 /// Its tasks on all hosts together.

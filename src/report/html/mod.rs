@@ -20,10 +20,15 @@ use crate::diagnose::{Diagnosis, Distribution, Finding, Hotspot, SiteReport, Sta
 use crate::playbook::Severity;
 
 const PAGE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = include_str!("script.js");
+pub(super) const STYLE: &str = include_str!("style.css");
+pub(super) const SCRIPT: &str = include_str!("script.js");
 
 pub(super) fn render(diagnosis: &Diagnosis) -> String {
+    render_template("page.html", PAGE, Value::from(Serde(page(diagnosis))))
+}
+
+/// A template, whose name says that it is HTML, filled with `view`.
+pub(super) fn render_template(name: &'static str, template: &'static str, view: Value) -> String {
     let mut environment = Environment::new();
     // Control characters and what turns reading around are shown as escapes, in HTML as anywhere else.
     environment.set_formatter(|out, state, value| match value.as_str() {
@@ -31,10 +36,8 @@ pub(super) fn render(diagnosis: &Diagnosis) -> String {
         _ => escape_formatter(out, state, value),
     });
     environment.add_filter("truncate_middle", truncate_middle);
-    let rendered = environment
-        .template_from_named_str("page.html", PAGE)
-        .and_then(|template| template.render(Value::from(Serde(page(diagnosis)))));
-    // The template is ours and is rendered in tests; a file that says what is wrong beats a panic.
+    let rendered = environment.template_from_named_str(name, template).and_then(|template| template.render(view));
+    // The templates are ours and are rendered in tests; a file that says what is wrong beats a panic.
     rendered
         .unwrap_or_else(|error| format!("<!doctype html><title>fleetdiag</title><p>defect of the template: {error}\n"))
 }
