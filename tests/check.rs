@@ -2,11 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod harness;
 mod variants;
 
 use std::fs;
+use std::io;
+use std::net::TcpStream;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use harness::{Program, listen};
 use tempfile::TempDir;
 use variants::{FLEET, Variant, fleetdiag, variant};
 
@@ -160,4 +165,72 @@ fn only_what_is_found_every_time_is_confirmed() {
     assert!(reasons(&report).contains("in observation 1, no target was seen whole"));
     let (code, _, err) = fleetdiag(place.path(), &["check", "--confirm", "2", "--capture", FLEET]);
     assert_eq!((code, err.contains("needs as many observations, 1 given")), (2, true), "{err}");
+}
+
+/// A console that is the first program's until a connection to it has ended, and the second one's from then on.
+fn first_then(first: &str, second: &str) -> String {
+    static ENDED: AtomicBool = AtomicBool::new(false);
+    let addresses = [first.to_owned(), second.to_owned()];
+    listen(move |client| {
+        let server = TcpStream::connect(&addresses[usize::from(ENDED.load(Ordering::SeqCst))]).unwrap();
+        let pairs = [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)];
+        for (mut from, mut to) in pairs {
+            std::thread::spawn(move || {
+                let _ = io::copy(&mut from, &mut to);
+                ENDED.store(true, Ordering::SeqCst);
+                let _ = to.shutdown(std::net::Shutdown::Both);
+            });
+        }
+    })
+}
+
+#[test]
+fn a_fault_that_is_gone_at_the_second_look_is_no_alarm_and_one_that_stays_is() {
+    let place = Place::new();
+    let (sick, healthy) = (Program::start("relay-losing-wakers"), Program::start("relay"));
+    let passing = first_then(&sick.address, &healthy.address);
+    let inventory = place.path().join("hosts.yaml");
+    for (console, code, stays) in [(&sick.address, 1, true), (&passing, 0, false)] {
+        let text = format!("relay:\n  vars: {{transport: direct}}\n  hosts: {{relay-01: {{console: '{console}'}}}}\n");
+        fs::write(&inventory, text).unwrap();
+        let confirm = |times| {
+            place.check(&["relay", "-i", inventory.to_str().unwrap(), "-w", "500ms", "--no-save", "--confirm", times])
+        };
+        let (exit, report) = confirm("2");
+        assert_eq!(exit, code, "{report:#}");
+        let found = report["hotspots"].to_string();
+        assert_eq!(found.contains("lost-waker"), stays, "{found}");
+    }
+}
+
+#[test]
+fn what_is_accepted_holds_for_every_command_that_judges() {
+    let place = Place::new();
+    let sick = place.capture("sick.fdcap", &[("relay-02", "relay-02")], DAY);
+    let list = place.path().join("project/fleetdiag-suppressions.yaml");
+    fs::create_dir(place.path().join("project")).unwrap();
+    fs::write(place.path().join("project/fleetdiag.yaml"), "top: 5\n").unwrap();
+    fs::rename(suppressions(&place, "2026-12-31"), &list).unwrap();
+    let settings = place.path().join("project/fleetdiag.yaml");
+    let settings = ["--settings", settings.to_str().unwrap()];
+    let analyze = |args: &[&str]| fleetdiag(place.path(), &[&["analyze", &sick], args].concat());
+    assert_eq!(analyze(&[]).0, 1, "nothing is accepted here");
+    let (code, out, err) = analyze(&settings);
+    assert_eq!(code, 0, "beside the settings: {err}");
+    assert!(out.contains("set aside: 1 suppressed") && out.contains("parked on purpose (relay team"), "{out}");
+    assert_eq!(analyze(&[&settings[..], &["--no-suppressions"]].concat()).0, 1);
+    for format in ["markdown", "html"] {
+        let (_, out, _) = analyze(&[&settings[..], &["-o", format]].concat());
+        assert!(out.contains("Set aside") && out.contains("parked on purpose"), "{format}: {out}");
+    }
+    fs::rename(suppressions(&place, "2026-11-23"), &list).unwrap();
+    let (code, out, _) = analyze(&settings);
+    assert!(code == 1 && out.contains("expired on 2026-11-23"), "it comes back: {out}");
+    // Whoever may write the list could hide anything.
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    fs::set_permissions(&list, open).unwrap();
+    let below =
+        variants::command(place.path(), &["analyze", &sick]).current_dir(list.parent().unwrap()).output().unwrap();
+    let err = String::from_utf8(below.stderr).unwrap();
+    assert!(err.contains("which somebody else may write"), "{err}");
 }

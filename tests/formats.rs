@@ -18,7 +18,7 @@ use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
 const FLEET: &str = "tests/fixtures/fleet.fdcap";
-const PLAIN: Options = Options { width: 100, color: false, unicode: true, top: None, verbose: false };
+const PLAIN: Options = Options { width: 100, color: false, unicode: true, top: None, verbose: false, links: None };
 
 /// What a foreign reader understood of `text`; it fails on what is not of the format.
 fn read(kind: &str, text: &str, extra: &[&str]) -> Value {
@@ -123,6 +123,56 @@ fn rules_that_found_nothing_on_a_host_seen_in_part_are_skipped() {
     diagnosis.hotspots.clear();
     let read = read("junit", &render(Format::Junit, &diagnosis, &PLAIN), &[]);
     assert_eq!((&read["skipped"], &read["failures"], &read["errors"]), (&4.into(), &0.into(), &1.into()));
+}
+
+#[test]
+fn rules_that_could_not_be_judged_are_said_in_every_format_that_people_read() {
+    let mut diagnosis = hostile();
+    diagnosis.unjudged.push(fleetdiag::diagnose::Unjudged {
+        rule: diagnosis.rules[0].id.clone(),
+        name: "rule-1".to_owned(),
+        worst: fleetdiag::playbook::Severity::Warning,
+        dry_run: false,
+        missing: vec!["site.poll_p99".to_owned()],
+        targets: vec![diagnosis.targets[3].id.clone()],
+    });
+    for format in [Format::Human, Format::Html, Format::Markdown] {
+        let text = render(format, &diagnosis, &PLAIN).replace('\\', "");
+        assert!(text.contains("Rules that could not be judged"), "{format:?}");
+        assert!(text.contains("the evidence does not tell site.poll_p99, on relay-003"), "{format:?}: {text}");
+    }
+}
+
+#[test]
+fn places_are_links_on_a_terminal_that_follows_them() {
+    let format = "https://git.example/app/{path}#L{line}";
+    let link = "\u{1b}]8;id=";
+    let analyze = ["analyze", FLEET, "--no-suppressions", "--color", "never", "--hyperlink-format", format];
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_fleetdiag")).args(analyze).args(arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (plain, linked) = (run(&[]), run(&["--hyperlink", "always"]));
+    assert!(!plain.contains('\u{1b}'), "a pipe follows no links");
+    let place = "https://git.example/app/src/demo/programs.rs#L71\u{1b}\\src/demo/programs.rs:71:9\u{1b}]8;;\u{1b}\\";
+    assert!(linked.contains(place), "{linked}");
+    let codes = regex::Regex::new("\u{1b}\\]8;[^\u{1b}]*\u{1b}\\\\").unwrap();
+    assert_eq!(codes.replace_all(&linked, ""), plain, "a link takes no room");
+
+    for (term, when, links) in [("xterm", "auto", true), ("dumb", "auto", false), ("xterm", "never", false)] {
+        let words = [env!("CARGO_BIN_EXE_fleetdiag")].into_iter().chain(analyze).chain(["--hyperlink", when]);
+        let line = words.map(|word| shlex::try_quote(word).unwrap().into_owned()).collect::<Vec<_>>().join(" ");
+        let mut terminal = Command::new("script");
+        terminal.args(["-qec", &line, "/dev/null"]).env("TERM", term).stdin(Stdio::null());
+        let shown = String::from_utf8(terminal.output().expect("script is in bsdutils").stdout).unwrap();
+        assert!(shown.contains("programs.rs:71:9"), "{shown}");
+        assert_eq!(shown.contains(link), links, "{term} {when}: {shown}");
+    }
+    for wrong in ["no-url", "https://x/{path}{host}"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fleetdiag"));
+        command.args(["analyze", FLEET, "--hyperlink-format", wrong]);
+        assert_eq!(command.output().unwrap().status.code(), Some(2), "{wrong}");
+    }
 }
 
 #[test]

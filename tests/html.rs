@@ -12,7 +12,7 @@ use fleetdiag::report::{Format, Options, comparison, render};
 use made::HOSTILE;
 use serde_json::{Value, json};
 
-const PLAIN: Options = Options { width: 100, color: false, unicode: true, top: None, verbose: false };
+const PLAIN: Options = Options { width: 100, color: false, unicode: true, top: None, verbose: false, links: None };
 
 /// Opens and uses the report of `diagnosis`, filtering for `words`. With `FLEETDIAG_PICTURES=DIR`, pictures stay there.
 fn browse(name: &str, diagnosis: &Diagnosis, words: &str) -> Value {

@@ -24,7 +24,7 @@ const FLEET: &str = "tests/fixtures/fleet.fdcap";
 
 static RULES: LazyLock<Playbook> = LazyLock::new(playbook::built_in);
 
-const PLAIN: Options = Options { width: 100, color: false, unicode: true, top: None, verbose: false };
+const PLAIN: Options = Options { width: 100, color: false, unicode: true, top: None, verbose: false, links: None };
 
 enum Seen {
     Observed(Target, Box<Snapshot>),

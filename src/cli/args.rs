@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::check::CheckArgs;
+use super::check::{AcceptArgs, CheckArgs};
 use super::history::{CapturesCommand, DiffArgs, SweepArgs};
 use super::playbook::{ExplainArgs, PlaybookArgs};
 use crate::diagnose::Allowance;
-use crate::report::Format;
+use crate::report::{Format, LinkFormat};
 
 /// Snapshot tokio-console on a whole fleet over SSH, and rank the spawn locations behind the trouble.
 #[derive(Debug, Parser)]
@@ -19,6 +19,12 @@ pub struct Cli {
     /// When to use colour
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto", help_heading = "Display")]
     pub color: ColorChoice,
+    /// When places are links; they are with `--hyperlink-format` only
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto", help_heading = "Display")]
+    pub hyperlink: ColorChoice,
+    /// Where places link to: a URL with `{path}`, `{line}` and `{column}`, of an editor or of the repository's pages
+    #[arg(long, value_name = "URL", global = true, help_heading = "Display")]
+    pub hyperlink_format: Option<LinkFormat>,
     /// Nothing on stderr but errors
     #[arg(short, long, global = true, help_heading = "Display")]
     pub quiet: bool,
@@ -46,10 +52,10 @@ Exit codes:
   70   internal error
   130  interrupted; the report of what had come is still written";
 
-/// When to use colour.
+/// When to use colour, or links.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
-    /// On a terminal, unless `NO_COLOR` is set.
+    /// On a terminal that can: colour unless `NO_COLOR` is set, links unless it is a dumb one.
     #[default]
     Auto,
     /// Always.
@@ -115,6 +121,9 @@ pub struct SnapshotArgs {
     /// How they are judged.
     #[command(flatten)]
     pub judge: JudgeArgs,
+    /// What is accepted.
+    #[command(flatten)]
+    pub accept: AcceptArgs,
     /// What is printed.
     #[command(flatten)]
     pub report: ReportArgs,
@@ -129,6 +138,9 @@ pub struct AnalyzeArgs {
     /// How they are judged.
     #[command(flatten)]
     pub judge: JudgeArgs,
+    /// What is accepted.
+    #[command(flatten)]
+    pub accept: AcceptArgs,
     /// What is printed.
     #[command(flatten)]
     pub report: ReportArgs,

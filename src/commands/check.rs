@@ -1,12 +1,11 @@
 //! `fleetdiag check`: the gate of a pipeline.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::bail;
 
 use super::CommandError;
-use super::accepted::suppressions;
+use super::accepted::{aside, suppressions};
 use super::emit::{emit, note};
 use super::judge::{judge, open_all};
 use super::live::Live;
@@ -14,12 +13,12 @@ use super::observe::observe;
 use super::planning;
 use super::playbook::Judging;
 use crate::cli::{CheckArgs, Cli};
-use crate::diagnose::{Because, Diagnosis, Gate, compare, confirm, set_aside_known};
+use crate::diagnose::{Diagnosis, Gate, compare, confirm, set_aside_known};
 
 pub(super) fn run(args: &CheckArgs, cli: &Cli) -> Result<ExitCode, CommandError> {
     // Whatever is wrong with the files is said before any server is asked.
     let judging = Judging::of(&args.judge).map_err(CommandError::usage)?;
-    let accepted = suppressions(&args.accept).map_err(CommandError::usage)?;
+    let accepted = suppressions(&args.accept, cli).map_err(CommandError::usage)?;
     let baseline = match &args.baseline {
         None => None,
         Some(path) => Some(judged(std::slice::from_ref(path), &judging).map_err(CommandError::usage)?.remove(0)),
@@ -93,20 +92,4 @@ fn judged(names: &[std::path::PathBuf], judging: &Judging) -> anyhow::Result<Vec
         bail!("no capture was named");
     }
     Ok(diagnoses)
-}
-
-/// How many findings do not count, by reason.
-fn aside(diagnosis: &Diagnosis) -> Option<String> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for part in &diagnosis.set_aside {
-        let why = match &part.because {
-            Because::Suppressed { .. } => "suppressed",
-            Because::DryRun => "of dry runs",
-            Because::InBaseline => "already in the baseline",
-            Because::Unconfirmed { .. } => "not confirmed",
-        };
-        *counts.entry(why).or_default() += 1;
-    }
-    let parts: Vec<_> = counts.iter().map(|(why, count)| format!("{count} {why}")).collect();
-    (!parts.is_empty()).then(|| format!("set aside: {}", parts.join(", ")))
 }

@@ -81,6 +81,11 @@ fn layout(terminal: bool, width: Option<u16>, top: Option<usize>, cli: &Cli) -> 
         unicode: utf8_locale(),
         top,
         verbose: cli.verbose,
+        links: cli.hyperlink_format.clone().filter(|_| match cli.hyperlink {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => terminal && std::env::var_os("TERM").is_some_and(|term| term != "dumb"),
+        }),
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use anyhow::Context;
 
-use super::emit::{emit, emit_one};
+use super::emit::{emit, emit_one, layout_for};
 use crate::cli::{Cli, OutputSpec, ReportArgs};
 use crate::diagnose::Diagnosis;
 use crate::model::{Reason, TargetId};
@@ -39,7 +39,7 @@ impl Live {
         for output in args.output.iter().filter(|output| !is_live(output)) {
             emit_one(diagnosis, output, args, cli)?;
         }
-        let options = report::Options { width: 80, color: false, unicode: false, top: None, verbose: false };
+        let options = layout_for(None, None, None, cli);
         match self.write(&report::render(Format::Ndjson, diagnosis, &options)) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             written => written.context("cannot write the JSON lines"),

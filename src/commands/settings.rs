@@ -47,6 +47,7 @@ const KEYS: &[(&str, &str, Kind, bool)] = &[
     ("max_unreachable", "max-unreachable", Kind::Value, false),
     ("output", "output", Kind::Output, true),
     ("top", "top", Kind::Value, false),
+    ("hyperlink_format", "hyperlink-format", Kind::Value, false),
 ];
 
 /// Commands that are about no fleet of the user's.
@@ -89,7 +90,7 @@ fn find(typed: &ArgMatches) -> anyhow::Result<Option<PathBuf>> {
 }
 
 /// Whether nobody but us and root can have written the file.
-fn is_ours(path: &Path) -> anyhow::Result<bool> {
+pub(super) fn is_ours(path: &Path) -> anyhow::Result<bool> {
     let metadata = fs::metadata(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let us = rustix::process::geteuid().as_raw();
     Ok([us, 0].contains(&metadata.uid()) && metadata.mode() & 0o002 == 0)
@@ -192,7 +193,8 @@ fn whole(text: &str, kind: Kind, directory: &Path) -> String {
 
 /// The argument of a flag, in a subcommand that has it.
 fn argument<'c>(command: &'c Command, name: &str, flag: &str) -> Option<&'c clap::Arg> {
-    command.find_subcommand(name)?.get_arguments().find(|argument| argument.get_long() == Some(flag))
+    let own = command.find_subcommand(name)?.get_arguments();
+    own.chain(command.get_arguments()).find(|argument| argument.get_long() == Some(flag))
 }
 
 /// Whether the subcommand has the flag, and nobody typed it.

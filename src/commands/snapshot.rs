@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::CommandError;
+use super::accepted::{accept, suppressions};
 use super::judge::judge;
 use super::live::Live;
 use super::observe::observe;
@@ -12,10 +13,12 @@ use crate::cli::{Cli, SnapshotArgs};
 
 pub(super) fn run(args: &SnapshotArgs, cli: &Cli) -> Result<ExitCode, CommandError> {
     let judging = Judging::of(&args.judge).map_err(CommandError::usage)?;
+    let accepted = suppressions(&args.accept, cli).map_err(CommandError::usage)?;
     let plan = judging.window(plan(&args.select, &args.collect)?, &args.collect);
     let live = Live::open(&args.report)?;
     let mut collected = observe(&plan, &args.select.patterns, &args.collect, cli.quiet, &live)?;
-    let diagnosis = judge(&mut collected.capture, &judging)?;
+    let mut diagnosis = judge(&mut collected.capture, &judging)?;
+    accept(&accepted, &mut diagnosis, &judging.gate);
     live.emit(&diagnosis, &args.report, cli)?;
     Ok(ExitCode::from(diagnosis.exit_code))
 }

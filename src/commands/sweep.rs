@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, anyhow};
 
 use super::CommandError;
-use super::accepted::suppressions;
+use super::accepted::{accept, suppressions};
 use super::emit::{complain, deliver, layout_for, note};
 use super::judge::judge;
 use super::live::Live;
@@ -60,7 +60,7 @@ pub(super) fn run(args: &SweepArgs, cli: &Cli) -> Result<ExitCode, CommandError>
 
 fn once(args: &SweepArgs, cli: &Cli) -> Result<u8, CommandError> {
     // Read anew each time: hosts come and go, suppressions too.
-    let accepted = suppressions(&args.accept).map_err(CommandError::usage)?;
+    let accepted = suppressions(&args.accept, cli).map_err(CommandError::usage)?;
     let judging = Judging::of(&args.judge).map_err(CommandError::usage)?;
     let (plan, patterns) = plan(args)?;
     let plan = judging.window(plan, &args.collect);
@@ -94,9 +94,7 @@ fn once(args: &SweepArgs, cli: &Cli) -> Result<u8, CommandError> {
     points.push(Point::of(&diagnosis));
     let growths = growths(&points);
     let since = previous.as_ref().map(|previous| compare(previous, &diagnosis));
-    let remarks = accepted.apply(&mut diagnosis);
-    judging.gate.judge_again(&mut diagnosis);
-    diagnosis.verdict_reasons.extend(remarks);
+    accept(&accepted, &mut diagnosis, &judging.gate);
     let sweep = Sweep { diagnosis: &diagnosis, since: since.as_ref(), growths: &growths, looked_at: points.len() };
     print(&sweep, args, cli, &live)?;
     Ok(diagnosis.exit_code)

@@ -11,7 +11,7 @@ const LABEL: usize = 13;
 /// Everything about one rule.
 #[must_use]
 pub fn rule(rule: &Rule, playbooks: &[String], options: &Options) -> String {
-    let mut page = Page::new(*options);
+    let mut page = Page::new(options);
     page.paragraph(0, BOLD, &escape(&format!("{} {}", rule.id, rule.name)));
     page.blank();
     tested(&mut page, rule);
@@ -85,7 +85,7 @@ fn outcome(page: &mut Page, outcome: &Outcome) {
 /// The rules in one line each.
 #[must_use]
 pub fn rules(list: &[Rule], options: &Options) -> String {
-    let mut page = Page::new(*options);
+    let mut page = Page::new(options);
     let width = list.iter().map(|rule| rule.name.chars().count()).max().unwrap_or(0) + 2;
     for rule in list {
         line(&mut page, rule, width);
@@ -105,7 +105,7 @@ fn line(page: &mut Page, rule: &Rule, width: usize) {
 /// The playbooks in one line each.
 #[must_use]
 pub fn playbooks(list: &[Playbook], options: &Options) -> String {
-    let mut page = Page::new(*options);
+    let mut page = Page::new(options);
     let width = list.iter().map(|playbook| playbook.name.chars().count()).max().unwrap_or(0) + 3;
     for playbook in list {
         let rules = playbook.rules.len();
@@ -118,7 +118,7 @@ pub fn playbooks(list: &[Playbook], options: &Options) -> String {
 /// What a playbook is for, and what it looks for.
 #[must_use]
 pub fn playbook(playbook: &Playbook, options: &Options) -> String {
-    let mut page = Page::new(*options);
+    let mut page = Page::new(options);
     page.paragraph(0, BOLD, &escape(&playbook.name));
     page.paragraph(0, PLAIN, &escape(&playbook.summary));
     for paragraph in playbook.about.split("\n\n").filter(|paragraph| !paragraph.trim().is_empty()) {
@@ -169,7 +169,7 @@ fn settings(playbook: &Playbook) -> Vec<String> {
 /// The metrics of conditions and messages.
 #[must_use]
 pub fn metrics(options: &Options) -> String {
-    let mut page = Page::new(*options);
+    let mut page = Page::new(options);
     let width = METRICS.iter().map(|metric| metric.name.len()).max().unwrap_or(0) + 2;
     for of in [Of::Site, Of::Host, Of::Fleet, Of::Finding] {
         page.paragraph(0, BOLD, heading(of));

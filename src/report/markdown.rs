@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::fold::fold;
+use super::set_aside::because;
 use super::{Options, terminal, words};
 use crate::diagnose::{Diagnosis, Finding, Hotspot, Status, TargetReport};
 use crate::playbook::Severity;
@@ -13,7 +14,9 @@ pub(super) fn render(diagnosis: &Diagnosis, options: &Options) -> String {
     let _ = headline(&mut text, diagnosis)
         .and_then(|()| overview(&mut text, diagnosis, options))
         .and_then(|()| details(&mut text, diagnosis, options))
+        .and_then(|()| aside(&mut text, diagnosis))
         .and_then(|()| failed(&mut text, diagnosis))
+        .and_then(|()| unjudged(&mut text, diagnosis))
         .and_then(|()| quality(&mut text, diagnosis));
     text
 }
@@ -107,6 +110,31 @@ fn failure_row(target: &TargetReport) -> Option<[String; 4]> {
         format!("{}{detail}", escape(failure.reason.summary())),
         escape(hint),
     ])
+}
+
+/// What was found and does not count.
+fn aside(text: &mut String, diagnosis: &Diagnosis) -> std::fmt::Result {
+    if diagnosis.set_aside.is_empty() {
+        return Ok(());
+    }
+    writeln!(text, "\n### Set aside\n")?;
+    for part in &diagnosis.set_aside {
+        let (name, place) = (escape(&part.finding.name), code(&words::place(&part.subject)));
+        writeln!(text, "- {name} at {place}, on {}: {}", on(&part.finding), escape(&because(&part.because)))?;
+    }
+    Ok(())
+}
+
+/// Rules that are neither a finding nor a clean bill.
+fn unjudged(text: &mut String, diagnosis: &Diagnosis) -> std::fmt::Result {
+    if diagnosis.unjudged.is_empty() {
+        return Ok(());
+    }
+    writeln!(text, "\n### Rules that could not be judged\n")?;
+    for rule in &diagnosis.unjudged {
+        writeln!(text, "- {} {}: {}", escape(&rule.rule.0), escape(&rule.name), escape(&words::unjudged(rule)))?;
+    }
+    Ok(())
 }
 
 fn quality(text: &mut String, diagnosis: &Diagnosis) -> std::fmt::Result {

@@ -9,6 +9,7 @@ mod html;
 mod human;
 mod json;
 mod junit;
+mod link;
 mod markdown;
 mod nagios;
 mod ndjson;
@@ -25,6 +26,7 @@ use std::str::FromStr;
 
 use crate::diagnose::Diagnosis;
 
+pub use link::LinkFormat;
 pub use ndjson::ended;
 pub use sweep::{Sweep, sweep};
 
@@ -86,7 +88,7 @@ impl FromStr for Format {
 }
 
 /// How a report for people looks. Nothing here changes what it says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Columns.
     pub width: usize,
@@ -98,6 +100,8 @@ pub struct Options {
     pub top: Option<usize>,
     /// Every host by itself, every next check, every finding in full.
     pub verbose: bool,
+    /// Where places are links to, on a terminal that follows them.
+    pub links: Option<LinkFormat>,
 }
 
 impl Options {

@@ -6,8 +6,10 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
 
-use super::Options;
-use crate::diagnose::Verdict;
+use super::link::link;
+use super::terminal::escape;
+use super::{Options, words};
+use crate::diagnose::{Subject, Verdict};
 use crate::playbook::Severity;
 
 /// A report under construction.
@@ -37,8 +39,8 @@ pub(super) fn of_verdict(verdict: Verdict) -> Style {
 }
 
 impl Page {
-    pub(super) fn new(options: Options) -> Self {
-        Self { text: String::new(), options }
+    pub(super) fn new(options: &Options) -> Self {
+        Self { text: String::new(), options: options.clone() }
     }
 
     pub(super) fn finish(self) -> String {
@@ -88,16 +90,39 @@ impl Page {
         text: &str,
         body: Style,
     ) {
+        self.beside(indent, label, label_width, style, text, |page, line| page.paint(body, line));
+    }
+
+    /// `text` wrapped beside `label`, each line dressed in what takes no room.
+    fn beside(
+        &mut self,
+        indent: usize,
+        label: &str,
+        label_width: usize,
+        style: Style,
+        text: &str,
+        dress: impl Fn(&Self, &str) -> String,
+    ) {
         let used = label_width.max(label.width() + 2);
         let room = self.options.width.saturating_sub(indent + used).max(20);
         for (number, line) in wrap(text, room).into_iter().enumerate() {
             let label = if number == 0 { label } else { "" };
             let pad = if number == 0 { used } else { label_width };
             let gap = pad.saturating_sub(label.width());
-            let (label, line) = (self.paint(style, label), self.paint(body, &line));
+            let (label, line) = (self.paint(style, label), dress(self, &line));
             // Writing into a String cannot fail.
             let _ = writeln!(self.text, "{:indent$}{label}{:gap$}{line}", "", "");
         }
+    }
+
+    /// A place beside its label: a link, where there is somewhere to lead to.
+    pub(super) fn place(&mut self, label: &str, label_width: usize, style: Style, subject: &Subject) {
+        let text = escape(&words::place(subject));
+        let url = self.options.links.as_ref().and_then(|format| format.url(subject));
+        self.beside(0, label, label_width, style, &text, |page, line| {
+            let line = page.paint(BOLD, line);
+            url.as_ref().map_or(line.clone(), |url| link(url, &line))
+        });
     }
 
     /// Wrapped text.

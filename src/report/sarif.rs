@@ -139,7 +139,7 @@ fn fnv1a(text: &str) -> u64 {
 }
 
 /// A relative path as a relative URI reference.
-fn uri(path: &str) -> String {
+pub(super) fn uri(path: &str) -> String {
     let mut uri = String::with_capacity(path.len());
     for byte in path.bytes() {
         match byte {

@@ -24,7 +24,7 @@ pub(super) fn human(page: &mut Page, diagnosis: &Diagnosis) {
     }
 }
 
-fn because(because: &Because) -> String {
+pub(super) fn because(because: &Because) -> String {
     match because {
         Because::Suppressed { reason, owner, expires } => format!("{reason} ({owner}, until {expires})"),
         Because::DryRun => "its rule is a dry run".to_owned(),

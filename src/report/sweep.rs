@@ -23,7 +23,7 @@ pub struct Sweep<'a> {
 /// Renders a sweep for a person.
 #[must_use]
 pub fn sweep(sweep: &Sweep<'_>, options: &Options) -> String {
-    let mut page = Page::new(*options);
+    let mut page = Page::new(options);
     let Sweep { diagnosis, since, growths, looked_at } = *sweep;
     let verdict = words::verdict(diagnosis.verdict).to_uppercase();
     page.labelled(0, &verdict, 0, of_verdict(diagnosis.verdict), &escape(&words::why(diagnosis)));

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::diagnose::{Counts, Coverage, Diagnosis, FleetSite, Status, Subject, Verdict};
+use super::fold::fold;
+use crate::diagnose::{Counts, Coverage, Diagnosis, FleetSite, Status, Subject, Unjudged, Verdict};
 use crate::model::{Anomaly, Origin, TaskKind};
 
 pub(super) fn verdict(verdict: Verdict) -> &'static str {
@@ -80,6 +81,18 @@ pub(super) fn anomalies(diagnosis: &Diagnosis) -> BTreeMap<String, Vec<String>> 
         }
     }
     by_text
+}
+
+/// Why a rule could not be judged, and where.
+pub(super) fn unjudged(rule: &Unjudged) -> String {
+    let targets: Vec<_> = rule.targets.iter().map(ToString::to_string).collect();
+    let on = fold(targets.iter().map(String::as_str));
+    let why = if rule.missing.is_empty() {
+        "its calculation has no result".to_owned()
+    } else {
+        format!("the evidence does not tell {}", rule.missing.join(", "))
+    };
+    format!("{why}, on {on}")
 }
 
 /// What beside its place tells a hotspot from others: service, kind, name, function.

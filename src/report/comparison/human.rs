@@ -8,7 +8,7 @@ use super::super::{Options, words};
 use crate::diagnose::{Change, Comparison, Kind, SiteFigures};
 
 pub(super) fn render(comparison: &Comparison, options: &Options) -> String {
-    let mut page = Page::new(*options);
+    let mut page = Page::new(options);
     page.paragraph(0, BOLD, &super::summary(comparison));
     page.labelled(0, "before", 9, DIM, &escape(&super::side(&comparison.before)));
     page.labelled(0, "after", 9, DIM, &escape(&super::side(&comparison.after)));
@@ -40,8 +40,7 @@ fn style(kind: Kind) -> Style {
 
 fn change(page: &mut Page, change: &Change) {
     page.blank();
-    let place = escape(&words::place(&change.subject));
-    page.labelled_in(0, &change.kind.as_str().to_uppercase(), 8, style(change.kind), &place, BOLD);
+    page.place(&change.kind.as_str().to_uppercase(), 8, style(change.kind), &change.subject);
     let mut beside = words::beside(&change.subject);
     beside.extend(super::moved(change));
     if !beside.is_empty() {

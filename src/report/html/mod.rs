@@ -80,6 +80,8 @@ struct Page<'a> {
     outliers: Vec<OutlierView<'a>>,
     hosts: Vec<HostView<'a>>,
     limits: Vec<(String, String)>,
+    /// Rules that could not be judged, with why.
+    unjudged: Vec<(String, String)>,
     set_aside: Vec<SetAsideJson<'a>>,
 }
 
@@ -108,6 +110,11 @@ fn page(diagnosis: &Diagnosis) -> Page<'_> {
         outliers: diagnosis.outliers.iter().map(outlier).collect(),
         hosts: diagnosis.targets.iter().map(|target| host(diagnosis, target)).collect(),
         limits: limits(diagnosis),
+        unjudged: diagnosis
+            .unjudged
+            .iter()
+            .map(|rule| (format!("{} {}", rule.rule.0, rule.name), words::unjudged(rule)))
+            .collect(),
         set_aside: diagnosis.set_aside.iter().map(set_aside::json).collect(),
     }
 }

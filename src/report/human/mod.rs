@@ -15,7 +15,7 @@ pub(super) use hosts::hosts;
 const LABEL: usize = 7;
 
 pub(super) fn render(diagnosis: &Diagnosis, options: &Options) -> String {
-    let mut page = Page::new(*options);
+    let mut page = Page::new(options);
     headline(&mut page, diagnosis);
     hotspots(&mut page, diagnosis);
     super::set_aside::human(&mut page, diagnosis);
@@ -61,7 +61,7 @@ fn hotspots(page: &mut Page, diagnosis: &Diagnosis) {
 
 fn place(page: &mut Page, number: usize, hotspot: &Hotspot) {
     let number = format!("{number}.");
-    page.labelled_in(0, &number, 4, DIM, &escape(&words::place(&hotspot.subject)), BOLD);
+    page.place(&number, 4, DIM, &hotspot.subject);
     let mut beside = words::beside(&hotspot.subject);
     if page.options.verbose {
         beside.push(hotspot.rank_reason.clone());
@@ -120,18 +120,8 @@ fn unjudged(page: &mut Page, diagnosis: &Diagnosis) {
     page.blank();
     page.paragraph(0, BOLD, "Rules that could not be judged");
     for rule in &diagnosis.unjudged {
-        let targets: Vec<_> = rule.targets.iter().map(ToString::to_string).collect();
-        let on = fold(targets.iter().map(String::as_str));
-        let why = if rule.missing.is_empty() {
-            "its calculation has no result".to_owned()
-        } else {
-            format!("the evidence does not tell {}", rule.missing.join(", "))
-        };
-        page.paragraph(
-            2,
-            PLAIN,
-            &format!("{} {}: {why}, on {}", escape(&rule.rule.0), escape(&rule.name), escape(&on)),
-        );
+        let text = format!("{} {}: {}", rule.rule.0, rule.name, words::unjudged(rule));
+        page.paragraph(2, PLAIN, &escape(&text));
     }
 }
 
