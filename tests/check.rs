@@ -234,3 +234,91 @@ fn what_is_accepted_holds_for_every_command_that_judges() {
     let err = String::from_utf8(below.stderr).unwrap();
     assert!(err.contains("which somebody else may write"), "{err}");
 }
+
+/// The shell of a pipeline's example, with what installs things replaced by words that do nothing.
+fn pipeline(place: &Place, name: &str, script: &str) -> (i32, String) {
+    let work = place.path().join(name);
+    let bin = work.join("bin");
+    for directory in [&bin, &work.join("deploy"), &work.join("fleetdiag")] {
+        fs::create_dir_all(directory).unwrap();
+    }
+    for stub in ["cargo", "apt-get", "git"] {
+        let path = bin.join(stub);
+        fs::write(&path, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    std::os::unix::fs::symlink(harness::FLEETDIAG, bin.join("fleetdiag")).unwrap();
+    fs::copy(place.path().join("hosts.yaml"), work.join("hosts.yaml")).unwrap();
+    fs::write(work.join("deploy/known_hosts"), "").unwrap();
+    fs::write(work.join("key"), "a key\n").unwrap();
+    let mut shell = std::process::Command::new("bash");
+    shell
+        .args(["-euo", "pipefail", "-c", script])
+        .current_dir(&work)
+        .env("HOME", &work)
+        .env("XDG_STATE_HOME", work.join(".local/state"))
+        .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
+        .envs([
+            ("KEY", "a key"),
+            ("CANARY_SSH_KEY", work.join("key").to_str().unwrap()),
+            ("FLEETDIAG_REPOSITORY", "x"),
+        ]);
+    let output = shell.output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    (output.status.code().unwrap(), said)
+}
+
+#[test]
+fn the_pipelines_of_the_guide_are_valid_and_run_as_they_are_written() {
+    let place = Place::new();
+    let (one, two) = (Program::start("relay"), Program::start("web"));
+    let hosts = format!(
+        "canary:\n  vars: {{transport: direct}}\n  hosts: {{a: {{console: '{}'}}, b: {{console: '{}'}}}}\n",
+        one.address, two.address
+    );
+    fs::write(place.path().join("hosts.yaml"), hosts).unwrap();
+    let guide = fs::read_to_string("docs/guide/pipeline.md").unwrap();
+    let example = |section: &str| {
+        let rest = guide.split_once(section).unwrap().1.split_once("```yaml\n").unwrap().1;
+        rest.split_once("```").unwrap().0.to_owned()
+    };
+    let [github, gitlab] = ["## GitHub Actions", "## GitLab"].map(example);
+    for (name, text, schema) in
+        [("github.yaml", &github, "vendor.github-workflows"), ("gitlab.yaml", &gitlab, "vendor.gitlab-ci")]
+    {
+        let path = place.path().join(name);
+        fs::write(&path, text).unwrap();
+        let mut check = std::process::Command::new("target/tools/python/bin/python");
+        check.args(["-m", "check_jsonschema", "--builtin-schema", schema, "--data-transform", "gitlab-ci"]).arg(&path);
+        let output = check.output().expect("tests/setup.sh installs it");
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+    let texts = |node: &serde_yaml::Value, key: &str| -> Vec<String> {
+        let node = &node[key];
+        node.as_sequence().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect()
+    };
+    let github: serde_yaml::Value = serde_yaml::from_str(&github).unwrap();
+    let steps = github["jobs"]["check"]["steps"].as_sequence().unwrap();
+    let script: Vec<_> = steps.iter().filter_map(|step| step["run"].as_str()).map(|run| format!("({run})")).collect();
+    let (code, said) = pipeline(&place, "github", &script.join("\n"));
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("fleetdiag: pass"), "{said}");
+    let kept = steps.last().unwrap()["with"]["path"].as_str().unwrap();
+    let found = format!("for path in {}; do ls $path >/dev/null; done", kept.replace('\n', " "));
+    let found = std::process::Command::new("bash")
+        .args(["-ec", &found])
+        .current_dir(place.path().join("github"))
+        .env("HOME", place.path().join("github"))
+        .output()
+        .unwrap();
+    assert!(found.status.success(), "{kept}: {}", String::from_utf8_lossy(&found.stderr));
+
+    let gitlab: serde_yaml::Value = serde_yaml::from_str(&gitlab).unwrap();
+    let job = &gitlab["canary health"];
+    let script = [texts(job, "before_script"), texts(job, "script")].concat().join("\n");
+    let (code, said) = pipeline(&place, "gitlab", &script);
+    assert_eq!(code, 0, "{said}");
+    for file in texts(&job["artifacts"], "paths").into_iter().chain(["fleetdiag.xml".to_owned()]) {
+        assert!(place.path().join("gitlab").join(&file).exists(), "{file}");
+    }
+}

@@ -163,6 +163,32 @@ fn what_the_guide_says_of_suppressions_is_so() {
 }
 
 #[test]
+fn systemd_takes_the_units_as_they_are_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let page = fs::read_to_string(Path::new(GUIDE).join("weekly-sweep.md")).unwrap();
+    let units = blocks(&page, &["ini"]);
+    let names = ["fleetdiag-sweep.service", "fleetdiag-sweep.timer"];
+    assert_eq!(units.len(), names.len());
+    let verify = |change: (&str, &str)| {
+        for (name, unit) in names.iter().zip(&units) {
+            // systemd looks for the program.
+            let unit = unit.replace("/usr/local/bin/fleetdiag", env!("CARGO_BIN_EXE_fleetdiag"));
+            fs::write(
+                directory.path().join(name),
+                if change.0.is_empty() { unit } else { unit.replace(change.0, change.1) },
+            )
+            .unwrap();
+        }
+        let mut systemd = std::process::Command::new("systemd-analyze");
+        systemd.args(["verify", "--man=no"]).args(names).current_dir(directory.path());
+        let output = systemd.output().expect("tests/setup.sh installs it");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(verify(("", "")), (true, String::new()));
+    assert!(!verify(("Type=oneshot", "Type=sometimes")).1.is_empty(), "it is not one that accepts anything");
+}
+
+#[test]
 fn pipelines_are_yaml_and_every_link_leads_somewhere() {
     let pages = pages();
     for block in blocks(&pages["pipeline.md"], &["yaml"]) {
