@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::interval;
 
 pub struct Program {
@@ -19,6 +19,7 @@ pub fn find(name: &str) -> Option<Program> {
     let (start, has_many_tasks): (fn(&Runtime), bool) = match name {
         "small" => (small, false),
         "burst" => (burst, true),
+        "ten-thousand" => (ten_thousand, true),
         "thirty-thousand" => (thirty_thousand, true),
         "five-thousand-a-second" => (five_thousand_a_second, true),
         "blocked" => (blocked, false),
@@ -63,6 +64,43 @@ fn burst(runtime: &Runtime) {
     for _ in 0..2_000 {
         runtime.spawn(pending::<()>());
     }
+}
+
+/// 10,000 tasks of an ordinary server: sessions with and without names, jobs of which some have ended, waiters for a lock
+/// and for permits, and a few that tick. What the benches read was recorded from it.
+fn ten_thousand(runtime: &Runtime) {
+    for number in 0..2_000 {
+        let named =
+            tokio::task::Builder::new().name(&format!("session-{number}")).spawn_on(pending::<()>(), runtime.handle());
+        drop(named.unwrap());
+    }
+    for _ in 0..5_800 {
+        runtime.spawn(pending::<()>());
+    }
+    for number in 0..1_000_u64 {
+        runtime.spawn(async move {
+            for _ in 0..number % 20 {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    let (lock, permits) = (Arc::new(Mutex::new(())), Arc::new(Semaphore::new(0)));
+    std::mem::forget(Arc::clone(&lock).blocking_lock_owned());
+    for _ in 0..500 {
+        let lock = Arc::clone(&lock);
+        runtime.spawn(async move { drop(lock.lock().await) });
+        let permits = Arc::clone(&permits);
+        runtime.spawn(async move { drop(permits.acquire().await) });
+    }
+    for _ in 0..199 {
+        runtime.spawn(async {
+            let mut tick = interval(Duration::from_secs(1));
+            loop {
+                tick.tick().await;
+            }
+        });
+    }
+    runtime.spawn_blocking(std::thread::park);
 }
 
 /// 30,000 tasks that wait: a state of more than 4 MiB, once the console has taken all of them in.
