@@ -293,7 +293,7 @@ fn an_announcement_that_differs_counts_for_the_same_task_and_for_a_younger_one_w
         first(update(10, vec![task(1, "a"), task(2, "b")], vec![(1, stats(1, 5)), (2, stats(1, 5))])),
         update(11, vec![task(1, "renamed"), task(2, "b")], vec![(1, stats(1, 6)), (2, stats(11, 1))]),
     ]);
-    let names: Vec<_> = snapshot.tasks.iter().map(|task| &*snapshot.names[task.name.unwrap() as usize]).collect();
+    let names: Vec<_> = snapshot.tasks.iter().map(|task| &*snapshot.names[task.name.unwrap().get()]).collect();
     assert_eq!(names, ["renamed", "b", "b"]);
     assert_eq!(snapshot.anomalies, [Anomaly::IdReused { count: 1 }]);
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::process::Command;
 use std::sync::LazyLock;
@@ -11,8 +12,8 @@ use fleetdiag::capture::{Capture, Limits};
 use fleetdiag::decode::{self, Decoder};
 use fleetdiag::diagnose::{Diagnosis, Fleet, Gate, RunFacts};
 use fleetdiag::model::{
-    Anomaly, Endpoint, Failure, ObservationWindow, Outcome, Reason, Route, Sample, Service, Site, SiteIndex, Snapshot,
-    SpanId, SpawnLocation, Target, TargetId, TargetTime, Task, TaskKind, TaskStats,
+    Anomaly, Endpoint, Failure, FutureSize, NameIndex, ObservationWindow, Outcome, Reason, Route, Sample, Service,
+    Site, SiteIndex, Snapshot, SpanId, SpawnLocation, Target, TargetId, TargetTime, Task, TaskKind, TaskStats,
 };
 use fleetdiag::playbook::{self, Playbook};
 use fleetdiag::report::{Format, Options, render};
@@ -133,10 +134,9 @@ fn hostile() -> Diagnosis {
         id: SpanId(1),
         created_at: at(1),
         site: SiteIndex(0),
-        task_id: Some(1),
-        name: Some(0),
-        size_bytes: Some(1 << 20),
-        original_size_bytes: None,
+        task_id: NonZeroU64::new(1),
+        name: NameIndex::new(0),
+        size: FutureSize::new(Some(1 << 20), None),
         first_at: at(10),
         earlier: None,
         last: Sample { at: at(20), stats: lost },

@@ -2,13 +2,18 @@
 //! created. Only both together are an entity, and a span id that comes with another creation time is another one.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
-use crate::model::{AsyncOp, Resource, TargetTime, Task};
+use crate::model::{AsyncOp, Resource, SpanId, TargetTime, Task};
 
 /// A task, resource or async op.
 pub(super) trait Entity: Clone {
+    fn id(&self) -> SpanId;
+
     fn created_at(&self) -> TargetTime;
 
     /// Whether an announcement says the same as the one that `self` was made of.
@@ -20,8 +25,10 @@ pub(super) trait Entity: Clone {
 
 #[derive(Debug)]
 pub(super) struct Entities<T> {
-    /// The youngest entity of each id. Ids are hostile, so the hash is seeded.
-    places: HashMap<u64, u32, RandomState>,
+    /// The place of the youngest entity of each id, which stands there.
+    places: HashTable<u32>,
+    /// Ids are hostile, so the hash is seeded.
+    hash: RandomState,
     all: Vec<T>,
     stages: Vec<Stage>,
     /// What was announced of ids that are in use, where it is not what was announced before.
@@ -49,7 +56,13 @@ pub(super) enum Whose<'a, T> {
 
 impl<T> Default for Entities<T> {
     fn default() -> Self {
-        Self { places: HashMap::default(), all: Vec::new(), stages: Vec::new(), renewed: HashMap::default() }
+        Self {
+            places: HashTable::new(),
+            hash: RandomState::default(),
+            all: Vec::new(),
+            stages: Vec::new(),
+            renewed: HashMap::default(),
+        }
     }
 }
 
@@ -61,25 +74,30 @@ impl<T: Entity> Entities<T> {
     /// Makes room for so many more, once instead of by doubling.
     pub(super) fn reserve(&mut self, more: usize) {
         if self.all.is_empty() {
-            self.places.reserve(more);
+            self.places.reserve(more, |_| 0);
             self.all.reserve_exact(more);
             self.stages.reserve_exact(more);
         }
     }
 
+    fn place(&self, id: u64) -> Option<usize> {
+        let is_it = |place: &u32| self.all.get(*place as usize).is_some_and(|entity| entity.id().0 == id);
+        self.places.find(self.hash.hash_one(id), is_it).map(|place| *place as usize)
+    }
+
     /// The entity that has this id now.
     pub(super) fn get(&self, id: u64) -> Option<&T> {
-        let place = *self.places.get(&id)? as usize;
+        let place = self.place(id)?;
         self.all.get(place).filter(|_| self.stages.get(place) != Some(&Stage::Announced))
     }
 
     pub(super) fn contains(&self, id: u64) -> bool {
-        self.places.contains_key(&id)
+        self.place(id).is_some()
     }
 
     /// Takes in an announcement. False when that needs room and there is none.
     pub(super) fn announce(&mut self, id: u64, announced: T, has_room: bool) -> bool {
-        let Some(place) = self.places.get(&id).map(|place| *place as usize) else {
+        let Some(place) = self.place(id) else {
             return has_room && self.push(id, announced, Stage::Announced);
         };
         let (Some(known), Some(stage)) = (self.all.get_mut(place), self.stages.get_mut(place)) else { return true };
@@ -99,15 +117,25 @@ impl<T: Entity> Entities<T> {
 
     fn push(&mut self, id: u64, entity: T, stage: Stage) -> bool {
         let Ok(place) = u32::try_from(self.all.len()) else { return false };
-        self.places.insert(id, place);
-        self.all.push(entity);
+        let Self { places, hash, all, .. } = self;
+        let id_at = |place: &u32| all.get(*place as usize).map(|entity| entity.id().0);
+        let slot = places.entry(
+            hash.hash_one(id),
+            |place| id_at(place) == Some(id),
+            |place| id_at(place).map_or(0, |id| hash.hash_one(id)),
+        );
+        match slot {
+            Entry::Occupied(mut older) => *older.get_mut() = place,
+            Entry::Vacant(free) => drop(free.insert(place)),
+        }
+        all.push(entity);
         self.stages.push(stage);
         true
     }
 
     /// Finds whom statistics with this creation time are of.
     pub(super) fn whose(&mut self, id: u64, created_at: TargetTime) -> Whose<'_, T> {
-        let Some(place) = self.places.get(&id).map(|place| *place as usize) else { return Whose::Nobody };
+        let Some(place) = self.place(id) else { return Whose::Nobody };
         let (Some(known), Some(stage)) = (self.all.get_mut(place), self.stages.get_mut(place)) else {
             return Whose::Nobody;
         };
@@ -150,23 +178,30 @@ impl<T: Entity> Entities<T> {
 }
 
 impl Entity for Task {
+    fn id(&self) -> SpanId {
+        self.id
+    }
+
     fn created_at(&self) -> TargetTime {
         self.created_at
     }
 
     fn is_announced_as(&self, other: &Self) -> bool {
-        let facts = |task: &Self| (task.site, task.task_id, task.name, task.size_bytes, task.original_size_bytes);
+        let facts = |task: &Self| (task.site, task.task_id, task.name, task.size);
         facts(self) == facts(other)
     }
 
     fn adopt(&mut self, announced: Self) {
-        let Self { site, task_id, name, size_bytes, original_size_bytes, .. } = announced;
-        (self.site, self.task_id, self.name) = (site, task_id, name);
-        (self.size_bytes, self.original_size_bytes) = (size_bytes, original_size_bytes);
+        let Self { site, task_id, name, size, .. } = announced;
+        (self.site, self.task_id, self.name, self.size) = (site, task_id, name, size);
     }
 }
 
 impl Entity for Resource {
+    fn id(&self) -> SpanId {
+        self.id
+    }
+
     fn created_at(&self) -> TargetTime {
         self.created_at
     }
@@ -184,6 +219,10 @@ impl Entity for Resource {
 }
 
 impl Entity for AsyncOp {
+    fn id(&self) -> SpanId {
+        self.id
+    }
+
     fn created_at(&self) -> TargetTime {
         self.created_at
     }

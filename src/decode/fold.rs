@@ -7,15 +7,15 @@ use console_api::RegisterMetadata;
 use console_api::instrument::{State, Temporality};
 use prost::Message;
 
-use super::entities::{Entities, Whose};
+use super::entities::Entities;
 use super::lag::Lag;
 use super::message::{self, Entry, Part};
 use super::sites::Sites;
 use super::value::FieldNames;
-use super::{details, epoch::Epoch, location, odd::Counts, poll_ops, value, wire};
+use super::words::Words;
+use super::{Malformed, details, epoch::Epoch, location, odd::Counts, poll_ops, wire};
 use crate::model::{
-    AsyncOp, Frame, Histograms, Observation, ObservationWindow, Origin, Received, Resource, Sample, Snapshot, SpanId,
-    Stream, TargetTime, Task, TaskKind, TaskStats,
+    AsyncOp, Frame, Histograms, ObservationWindow, Origin, Received, Resource, SpanId, Stream, TargetTime, Task,
 };
 
 /// Bounds of one target's snapshot.
@@ -30,31 +30,6 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { entities: 2_000_000, details: 256 }
-    }
-}
-
-/// A message that is not what its stream promises.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a message cannot be decoded: {0}")]
-pub struct Malformed(String);
-
-impl From<prost::DecodeError> for Malformed {
-    fn from(error: prost::DecodeError) -> Self {
-        Self(error.to_string())
-    }
-}
-
-impl Malformed {
-    pub(super) fn cut_off() -> Self {
-        Self("it ends inside a field".to_owned())
-    }
-
-    pub(super) fn wrong_type() -> Self {
-        Self("a field has another type than it should".to_owned())
-    }
-
-    pub(super) fn no_text() -> Self {
-        Self("a text is not UTF-8".to_owned())
     }
 }
 
@@ -74,13 +49,14 @@ pub struct Decoder {
     /// How long before the first update an op had ended of which a poll came with it.
     pub(super) oldest_poll_op: Option<Duration>,
     pub(super) clock_offset_ms: Option<i64>,
-    sites: Sites,
-    field_names: FieldNames,
+    pub(super) sites: Sites,
+    pub(super) field_names: FieldNames,
+    pub(super) words: Words,
     epoch: Epoch,
     pub(super) tasks: Entities<Task>,
-    resources: Entities<Resource>,
-    async_ops: Entities<AsyncOp>,
-    details: BTreeMap<(SpanId, TargetTime), Histograms>,
+    pub(super) resources: Entities<Resource>,
+    pub(super) async_ops: Entities<AsyncOp>,
+    pub(super) details: BTreeMap<(SpanId, TargetTime), Histograms>,
     /// Events that the target lost: tasks, resources, async ops.
     pub(super) dropped: [u64; 3],
     pub(super) tokio_version: Option<String>,
@@ -272,174 +248,7 @@ impl Decoder {
         self.tasks.len() + self.resources.len() + self.async_ops.len()
     }
 
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.entities() < self.limits.entities
-    }
-
-    /// Takes in an announcement. False when it does not say of whom.
-    fn new_task(&mut self, new: &message::Task<'_>) -> bool {
-        let Some(id) = new.id else { return false };
-        let has_room = self.has_room();
-        if !has_room && !self.tasks.contains(id) {
-            self.counts.full = true;
-            return true;
-        }
-        let facts = self.sites.task(new, &self.field_names);
-        let unknown = TargetTime::from_nanos(0);
-        let task = Task {
-            id: SpanId(id),
-            created_at: unknown,
-            site: facts.site,
-            task_id: facts.task_id,
-            name: facts.name,
-            size_bytes: facts.size_bytes,
-            original_size_bytes: facts.original_size_bytes,
-            first_at: unknown,
-            earlier: None,
-            last: Sample { at: unknown, stats: TaskStats::default() },
-        };
-        self.counts.full |= !self.tasks.announce(id, task, has_room);
-        true
-    }
-
-    fn new_resource(&mut self, new: message::Resource<'_>) -> bool {
-        let Some(id) = new.id else { return false };
-        let has_room = self.has_room();
-        self.counts.full |= !self.resources.announce(id, new.into_model(SpanId(id)), has_room);
-        true
-    }
-
-    fn new_async_op(&mut self, new: message::AsyncOp<'_>) -> bool {
-        let Some(id) = new.id else { return false };
-        let has_room = self.has_room();
-        self.counts.full |= !self.async_ops.announce(id, new.into_model(SpanId(id)), has_room);
-        true
-    }
-
-    /// Takes in statistics. False when they do not say when their entity was created.
-    fn task_stats(&mut self, id: u64, stats: &message::TaskStats, at: TargetTime) -> bool {
-        let Some(created_at) = wire::time(stats.created_at.as_ref()) else { return false };
-        let polls = value::polls(stats.poll_stats.as_ref());
-        self.scheduled_time_seen |= stats.scheduled_time.is_some();
-        self.counts.torn +=
-            u64::from(wire::is_torn(stats.wakes, stats.self_wakes, stats.waker_clones, stats.waker_drops));
-        let read = TaskStats {
-            dropped_at: wire::time(stats.dropped_at.as_ref()),
-            wakes: stats.wakes,
-            self_wakes: stats.self_wakes,
-            waker_clones: stats.waker_clones,
-            waker_drops: stats.waker_drops,
-            last_wake: wire::time(stats.last_wake.as_ref()),
-            scheduled_time: wire::span(stats.scheduled_time.as_ref()),
-            polls: polls.polls,
-            first_poll: polls.first,
-            last_poll_started: polls.started,
-            last_poll_ended: polls.ended,
-            busy_time: polls.busy,
-        };
-        self.counts.negative += u64::from(value::is_backwards(stats, created_at, &read));
-        match self.tasks.whose(id, created_at) {
-            Whose::Known(task) => {
-                let stats = self.sites.kind(task.site).map_or(read, |kind| read.corrected(kind));
-                task.observe(Sample { at, stats });
-            }
-            Whose::New { entity: task, is_reused } => {
-                let stats = self.sites.kind(task.site).map_or(read, |kind| read.corrected(kind));
-                task.created_at = created_at;
-                task.first_at = at;
-                task.earlier = None;
-                task.last = Sample { at, stats };
-                self.lag.created(created_at);
-                self.counts.arrived(Part::Tasks, id, is_reused);
-            }
-            Whose::Nobody => self.counts.orphan(Part::Tasks, id, self.limits.entities),
-        }
-        true
-    }
-
-    fn other_stats(&mut self, part: Part, id: u64, stats: &message::Stats<'_>) -> bool {
-        let Some(created_at) = wire::time(stats.created_at.as_ref()) else { return false };
-        let dropped_at = wire::time(stats.dropped_at.as_ref());
-        self.counts.negative += u64::from(dropped_at.is_some() && dropped_at < Some(created_at));
-        let attributes = value::attributes(&stats.attributes, &self.field_names);
-        let arrived = if part == Part::Resources {
-            fill(self.resources.whose(id, created_at), |resource| {
-                (resource.created_at, resource.dropped_at, resource.attributes) = (created_at, dropped_at, attributes);
-            })
-        } else {
-            let polls = value::polls(stats.poll_stats.as_ref());
-            fill(self.async_ops.whose(id, created_at), |op| {
-                (op.created_at, op.dropped_at, op.attributes) = (created_at, dropped_at, attributes);
-                op.task = stats.task.map(SpanId);
-                (op.polls, op.last_poll_started, op.last_poll_ended) = (polls.polls, polls.started, polls.ended);
-            })
-        };
-        match arrived {
-            Some(Some(is_reused)) => {
-                self.lag.created(created_at);
-                self.counts.arrived(part, id, is_reused);
-            }
-            Some(None) => {}
-            None => self.counts.orphan(part, id, self.limits.entities),
-        }
-        true
-    }
-
-    /// Ends the fold. Tasks whose statistics an update did not repeat have not changed, so their last sample
-    /// holds until the end of the window.
-    #[must_use]
-    pub fn finish(mut self, observation: &Observation) -> Snapshot {
-        let (mut tasks, incomplete_tasks) = std::mem::take(&mut self.tasks).into_known();
-        let (mut resources, incomplete_resources) = std::mem::take(&mut self.resources).into_known();
-        let (mut async_ops, incomplete_ops) = std::mem::take(&mut self.async_ops).into_known();
-        self.counts.malformed += incomplete_tasks + incomplete_resources + incomplete_ops;
-        let unknown = tasks
-            .iter()
-            .filter(|task| self.sites.kind(task.site).is_some_and(|kind| matches!(kind, TaskKind::Other(_))));
-        self.counts.unknown_kind = unknown.count() as u64;
-
-        let vintage = self.vintage(observation, !tasks.is_empty());
-        let anomalies = self.anomalies(observation, vintage, tasks.is_empty());
-        self.intervals.sort();
-        self.window.publish_interval = self.intervals.get(self.intervals.len() / 2).copied();
-        if let Some(end) = self.window.last {
-            tasks.iter_mut().for_each(|task| task.last.at = end);
-        }
-        tasks.sort_unstable_by_key(|task| (task.created_at, task.id));
-        resources.sort_unstable_by_key(|resource| (resource.created_at, resource.id));
-        async_ops.sort_unstable_by_key(|op| (op.created_at, op.id));
-        let (sites, names) = self.sites.into_sites_and_names();
-        let mut snapshot = Snapshot {
-            window: self.window,
-            vintage,
-            tokio_version: self.tokio_version,
-            sites,
-            names,
-            tasks,
-            resources,
-            async_ops,
-            details: self.details,
-            workers: None,
-            spawn_rate: None,
-            anomalies,
-        };
-        snapshot.workers = snapshot.visible_workers();
-        snapshot.spawn_rate = snapshot.measured_spawn_rate(self.lag.now().unwrap_or_default());
-        snapshot
-    }
-}
-
-/// Fills in an entity's statistics. Returns, for one that is new, whether its id was used before; nothing for nobody.
-fn fill<T>(whose: Whose<'_, T>, fill: impl FnOnce(&mut T)) -> Option<Option<bool>> {
-    match whose {
-        Whose::Known(entity) => {
-            fill(entity);
-            Some(None)
-        }
-        Whose::New { entity, is_reused } => {
-            fill(entity);
-            Some(Some(is_reused))
-        }
-        Whose::Nobody => None,
     }
 }

@@ -63,7 +63,12 @@ fn vendored(inside: &str) -> Option<(&str, &str, &str)> {
 /// `--remap-path-prefix` and trimmed paths leave `<crate>-<version>/src/…`, with or without something in front.
 fn remapped(file: &str) -> Option<(&str, &str, &str)> {
     let places = std::iter::once(0).chain(file.match_indices('/').map(|(at, _)| at + 1));
-    places.filter_map(|at| crate_directory(&file[at..])).find(|(_, _, path)| in_crate(path))
+    let (krate, version, path) =
+        places.filter_map(|at| crate_directory(&file[at..])).find(|(_, _, path)| in_crate(path))?;
+    // Bazel puts the name of a repository in front: `external/crates__tokio-1.54.1/src/…`.
+    let is_external = after(file, "/external/").is_some();
+    let krate = krate.rsplit("__").next().filter(|_| is_external).unwrap_or(krate);
+    (!krate.is_empty()).then_some((krate, version, path))
 }
 
 /// Whether a path looks like one inside a crate.
@@ -133,6 +138,8 @@ mod tests {
             ("D:\\mono\\services\\relay\\src\\net.rs", "services/relay/src/net.rs"),
             ("/src/crates/net/src/crates/x.rs", "crates/net/src/crates/x.rs"),
             ("/release-1.2.3/relay.rs", "relay.rs"),
+            ("external/crates__hyper-util-0.1.2/src/rt.rs", "hyper-util-0.1.2/src/rt.rs"),
+            ("/x/external/rules_rust++crate+crates__tokio-1.54.1/src/task/spawn.rs", "tokio-1.54.1/src/task/spawn.rs"),
             (
                 "/root/.rustup/toolchains/stable-x86_64/lib/rustlib/src/rust/library/std/src/thread.rs",
                 "std/std/src/thread.rs",

@@ -4,12 +4,14 @@
 //! (span id, creation time); statistics replace, they never add; counters are only ever compared with the
 //! target's own clock; an entity that is absent from an update has not changed.
 //!
-//! Updates are read in place (`proto`, `message`) and folded (`fold`, over `entities` and `sites`); what is odd about them
-//! is counted on the way and told at the end (`odd`).
+//! Updates are read in place (`proto`, `message`) and folded (`fold`, `arrive`, `finish`, over `entities` and `sites`); what
+//! is odd about them is counted on the way and told at the end (`odd`).
 
+mod arrive;
 mod details;
 mod entities;
 mod epoch;
+mod finish;
 mod fold;
 mod glance;
 mod lag;
@@ -22,7 +24,9 @@ mod sites;
 mod suspects;
 mod value;
 mod wire;
+mod words;
 
-pub use fold::{Decoder, Limits, Malformed};
+pub use fold::{Decoder, Limits};
 pub use glance::{Glance, is_paused};
 pub use location::normalize;
+pub use proto::Malformed;

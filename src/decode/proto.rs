@@ -6,7 +6,30 @@
 use prost::bytes::Buf;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-use super::Malformed;
+/// A message that is not what its stream promises.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a message cannot be decoded: {0}")]
+pub struct Malformed(String);
+
+impl From<prost::DecodeError> for Malformed {
+    fn from(error: prost::DecodeError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl Malformed {
+    fn cut_off() -> Self {
+        Self("it ends inside a field".to_owned())
+    }
+
+    fn wrong_type() -> Self {
+        Self("a field has another type than it should".to_owned())
+    }
+
+    fn no_text() -> Self {
+        Self("a text is not UTF-8".to_owned())
+    }
+}
 
 /// The fields of one message, in the order in which they stand there.
 #[derive(Clone)]

@@ -1,13 +1,14 @@
 //! What tasks are grouped by, found again for each task without building it again.
 
 use std::hash::{Hash, Hasher};
+use std::num::NonZeroU64;
 
 use foldhash::fast::RandomState;
 use indexmap::{Equivalent, IndexMap, IndexSet};
 
 use super::message::{Location, Task};
 use super::{location, value, wire};
-use crate::model::{Site, SiteIndex, SpawnLocation, TaskKind};
+use crate::model::{FutureSize, NameIndex, Site, SiteIndex, SpawnLocation, TaskKind};
 
 /// The texts that make a site, as the target sent them; of the name, with its digits folded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -93,42 +94,37 @@ pub(super) struct Sites {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TaskFacts {
     pub site: SiteIndex,
-    pub task_id: Option<u64>,
-    pub name: Option<u32>,
-    pub size_bytes: Option<u64>,
-    pub original_size_bytes: Option<u64>,
+    pub task_id: Option<NonZeroU64>,
+    pub name: Option<NameIndex>,
+    pub size: FutureSize,
 }
 
 impl Sites {
     /// Reads a task's fields. `names` are those of its call sites, for fields that give an index only.
     pub(super) fn task(&mut self, task: &Task<'_>, names: &value::FieldNames) -> TaskFacts {
         let mut texts = Texts { location: task.location, ..Texts::default() };
-        let mut facts =
-            TaskFacts { site: SiteIndex(0), task_id: None, name: None, size_bytes: None, original_size_bytes: None };
+        let (mut task_id, mut size, mut original_size) = (None, None, None);
         for field in &task.fields {
             let given = field.value;
             match names.name(field, task.metadata) {
                 Some("kind") => texts.kind = value::text(given),
                 Some("task.name") => texts.name = value::text(given),
                 Some("fn") => texts.fn_name = value::text(given),
-                Some("task.id") => facts.task_id = value::unsigned(given),
-                Some("size.bytes") => facts.size_bytes = value::unsigned(given),
-                Some("original_size.bytes") => facts.original_size_bytes = value::unsigned(given),
+                Some("task.id") => task_id = value::unsigned(given).and_then(NonZeroU64::new),
+                Some("size.bytes") => size = value::unsigned(given),
+                Some("original_size.bytes") => original_size = value::unsigned(given),
                 Some("spawn.location") => texts.spawned_at = value::text(given),
                 _ => {}
             }
         }
-        if let Some(name) = texts.name {
-            facts.name = Some(self.name(name));
-        }
-        facts.site = self.site(texts);
-        facts
+        let name = texts.name.and_then(|name| self.name(name));
+        TaskFacts { site: self.site(texts), task_id, name, size: FutureSize::new(size, original_size) }
     }
 
     /// The place of this name.
-    fn name(&mut self, name: &str) -> u32 {
+    fn name(&mut self, name: &str) -> Option<NameIndex> {
         let place = self.names.get_index_of(name).unwrap_or_else(|| self.names.insert_full(name.into()).0);
-        u32::try_from(place).unwrap_or(u32::MAX)
+        NameIndex::new(place)
     }
 
     fn site(&mut self, texts: Texts<'_>) -> SiteIndex {

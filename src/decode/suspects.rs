@@ -148,7 +148,8 @@ impl Followed {
 impl Figures {
     fn of(stats: &TaskStats) -> Self {
         let polls = value::polls(stats.poll_stats.as_ref());
-        Self { busy: polls.busy, scheduled: wire::span(stats.scheduled_time.as_ref()), polls: polls.polls }
+        let scheduled = wire::span(stats.scheduled_time.as_ref()).into();
+        Self { busy: polls.busy.into(), scheduled, polls: polls.polls }
     }
 }
 

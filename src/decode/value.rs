@@ -1,13 +1,13 @@
 //! Fields, attributes and poll times as the model has them.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
 use super::message::{AsyncOp, Attribute, Field, Name, PollStats, Resource, TaskStats, Value};
-use super::{sites, wire};
-use crate::model::{self, AttributeValue, SpanId, TargetTime};
+use super::wire;
+use super::words::Words;
+use crate::model::{self, AttributeValue, Nanos, SpanId, TargetTime};
 
 /// The field names of a target's call sites, for fields that give an index only.
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ pub(super) fn unsigned(value: Option<Value<'_>>) -> Option<u64> {
 }
 
 /// Attributes sorted by name.
-pub(super) fn attributes(from: &[Attribute<'_>], names: &FieldNames) -> Vec<model::Attribute> {
+pub(super) fn attributes(from: &[Attribute<'_>], names: &FieldNames, words: &mut Words) -> Box<[model::Attribute]> {
     let read = |attribute: &Attribute<'_>| {
         let field = attribute.field.as_ref()?;
         let value = match field.value? {
@@ -63,10 +63,10 @@ pub(super) fn attributes(from: &[Attribute<'_>], names: &FieldNames) -> Vec<mode
             Value::Signed(value) => AttributeValue::Signed(value),
             Value::Text(text) => AttributeValue::Text(text.to_owned()),
         };
-        let unit = attribute.unit.map(ToOwned::to_owned);
-        Some(model::Attribute { name: names.name(field, None)?.to_owned(), value, unit })
+        let name = words.text(names.name(field, None)?);
+        Some(model::Attribute { name, value, unit: attribute.unit.map(|unit| words.text(unit)) })
     };
-    let mut attributes: Vec<_> = from.iter().filter_map(read).collect();
+    let mut attributes: Box<[_]> = from.iter().filter_map(read).collect();
     attributes.sort_by(|a, b| a.name.cmp(&b.name));
     attributes
 }
@@ -78,7 +78,7 @@ pub(super) struct Polls {
     pub first: Option<TargetTime>,
     pub started: Option<TargetTime>,
     pub ended: Option<TargetTime>,
-    pub busy: Duration,
+    pub busy: Nanos,
 }
 
 pub(super) fn polls(of: Option<&PollStats>) -> Polls {
@@ -119,7 +119,7 @@ pub(super) fn is_backwards(sent: &TaskStats, created_at: TargetTime, read: &mode
 }
 
 impl Resource<'_> {
-    pub(super) fn into_model(self, id: SpanId) -> model::Resource {
+    pub(super) fn into_model(self, id: SpanId, words: &mut Words) -> model::Resource {
         let kind = match self.kind {
             Some(Ok(kind)) => kind,
             // The only kind that has a number.
@@ -131,29 +131,29 @@ impl Resource<'_> {
             created_at: TargetTime::from_nanos(0),
             dropped_at: None,
             parent: self.parent.map(SpanId),
-            concrete_type: self.concrete_type.to_owned(),
-            kind: kind.to_owned(),
-            location: self.location.and_then(sites::spawn_location),
+            concrete_type: words.text(self.concrete_type),
+            kind: words.text(kind),
+            location: self.location.and_then(|location| words.place(location)),
             is_internal: self.is_internal,
-            attributes: Vec::new(),
+            attributes: Box::default(),
         }
     }
 }
 
 impl AsyncOp<'_> {
-    pub(super) fn into_model(self, id: SpanId) -> model::AsyncOp {
+    pub(super) fn into_model(self, id: SpanId, words: &mut Words) -> model::AsyncOp {
         model::AsyncOp {
             id,
             created_at: TargetTime::from_nanos(0),
             dropped_at: None,
-            source: self.source.to_owned(),
+            source: words.text(self.source),
             resource: self.resource.map(SpanId),
             task: None,
             parent: self.parent.map(SpanId),
             polls: 0,
             last_poll_started: None,
             last_poll_ended: None,
-            attributes: Vec::new(),
+            attributes: Box::default(),
         }
     }
 }

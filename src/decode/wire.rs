@@ -1,8 +1,6 @@
 //! Small readings of the wire's types: times, fields, attributes. What is out of range becomes absent or zero.
 
-use std::time::Duration;
-
-use crate::model::{TargetTime, TaskKind};
+use crate::model::{Nanos, TargetTime, TaskKind};
 
 /// A timestamp, unless its nanoseconds or the sum are out of range.
 pub(super) fn time(at: Option<&prost_types::Timestamp>) -> Option<TargetTime> {
@@ -15,11 +13,13 @@ pub(super) fn time(at: Option<&prost_types::Timestamp>) -> Option<TargetTime> {
 }
 
 /// A duration; absent, negative and impossible ones are zero, as the server itself sends where it cannot convert.
-pub(super) fn span(of: Option<&prost_types::Duration>) -> Duration {
-    let Some(of) = of else { return Duration::ZERO };
-    match (u64::try_from(of.seconds), u32::try_from(of.nanos)) {
-        (Ok(seconds), Ok(nanos)) if nanos < 1_000_000_000 => Duration::new(seconds, nanos),
-        _ => Duration::ZERO,
+pub(super) fn span(of: Option<&prost_types::Duration>) -> Nanos {
+    let Some(of) = of else { return Nanos(0) };
+    match (u64::try_from(of.seconds), u64::try_from(of.nanos)) {
+        (Ok(seconds), Ok(nanos)) if nanos < 1_000_000_000 => {
+            Nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+        }
+        _ => Nanos(0),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 
 use super::detect::{Hit, Measure};
 use crate::model::{TargetId, Task};
@@ -98,7 +99,7 @@ pub(super) struct Found {
 
 impl Found {
     pub(super) fn task(&mut self, hit: Hit, task: &Task) {
-        self.add(hit, 1, task.task_id);
+        self.add(hit, 1, task.task_id.map(NonZeroU64::get));
     }
 
     fn add(&mut self, hit: Hit, count: u64, task_id: Option<u64>) {

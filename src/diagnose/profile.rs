@@ -177,7 +177,7 @@ impl Judged<'_> {
 
     /// The resource, by where it was created; one that has no place by the site most of whose tasks wait for it.
     fn resource(&self, queue: &Queue<'_>) -> Option<Subject> {
-        if let Some(location) = queue.resource.and_then(|resource| resource.location.clone()) {
+        if let Some(location) = queue.resource.and_then(|resource| resource.location.as_deref().cloned()) {
             let concrete_type = queue.kind.concrete_type().to_owned();
             return Some(Subject::Resource {
                 service: self.target.service.clone(),

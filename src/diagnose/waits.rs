@@ -26,7 +26,7 @@ struct Sum {
 impl Waits {
     pub(super) fn add(&mut self, service: &Service, target: &TargetId, queues: &[Queue<'_>], snapshot: &Snapshot) {
         for queue in queues {
-            let location = queue.resource.and_then(|resource| resource.location.clone());
+            let location = queue.resource.and_then(|resource| resource.location.as_deref().cloned());
             let sum = self.0.entry((service.clone(), queue.kind.concrete_type(), location)).or_default();
             for wait in &queue.waits {
                 if let Some(site) = site_of(snapshot, wait.task) {

@@ -22,6 +22,8 @@ pub use location::{Origin, SpawnLocation};
 pub use resource::{AsyncOp, Attribute, AttributeValue, Resource};
 pub use snapshot::{Histograms, ObservationWindow, Snapshot, TimeHistogram, Vintage};
 pub use target::{ContainerSelector, Endpoint, Engine, Route, Service, SshDestination, Target, TargetId};
-pub use task::{Activity, Sample, Site, SiteIndex, SpanId, Task, TaskKind, TaskState, TaskStats};
-pub use time::{Received, TargetTime};
+pub use task::{
+    Activity, FutureSize, NameIndex, Sample, Site, SiteIndex, SpanId, Task, TaskKind, TaskState, TaskStats,
+};
+pub use time::{Nanos, Received, TargetTime};
 pub use wait::{Wait, WaitKind};

@@ -1,6 +1,7 @@
-//! Locks, channels, semaphores, timers, and the operations waiting on them.
+//! Locks, channels, semaphores, timers, and the operations waiting on them. There are many of each and few different
+//! words among them, so that equal words are kept once.
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 use super::{SpanId, SpawnLocation, TargetTime};
 
@@ -16,31 +17,30 @@ pub struct Resource {
     /// The enclosing resource, for internal ones (the semaphore inside a mutex).
     pub parent: Option<SpanId>,
     /// `Mutex`, `Semaphore`, `Sleep` …
-    pub concrete_type: String,
+    pub concrete_type: Arc<str>,
     /// `Sync`, `Timer` or what the target called it.
-    pub kind: String,
+    pub kind: Arc<str>,
     /// Where it was created; internal ones have none.
-    pub location: Option<SpawnLocation>,
+    pub location: Option<Arc<SpawnLocation>>,
     /// Part of another resource, not made by the application.
     pub is_internal: bool,
     /// Its state attributes (`locked`, `permits` …), sorted by name.
-    pub attributes: Vec<Attribute>,
+    pub attributes: Box<[Attribute]>,
 }
 
 /// A named value of a resource or async op.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attribute {
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
     /// Its value.
     pub value: AttributeValue,
     /// Its unit, where the target gave one (`ms`).
-    pub unit: Option<String>,
+    pub unit: Option<Arc<str>>,
 }
 
 /// A value as the wire types it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttributeValue {
     /// A flag.
     Bool(bool),
@@ -62,7 +62,7 @@ pub struct AsyncOp {
     /// When it ended or was cancelled.
     pub dropped_at: Option<TargetTime>,
     /// `Mutex::lock`, `Acquire::new` …
-    pub source: String,
+    pub source: Arc<str>,
     /// The resource it is on.
     pub resource: Option<SpanId>,
     /// The task that polled it last; absent until a task did.
@@ -76,5 +76,5 @@ pub struct AsyncOp {
     /// End of its last finished poll.
     pub last_poll_ended: Option<TargetTime>,
     /// Its attributes (`permits_requested` …), sorted by name.
-    pub attributes: Vec<Attribute>,
+    pub attributes: Box<[Attribute]>,
 }

@@ -85,8 +85,8 @@ impl Snapshot {
         let highest = |tasks: &[Task]| tasks.iter().filter_map(|task| task.task_id).max();
         let born = self.tasks.partition_point(|task| task.created_at <= first);
         let (before, after) = self.tasks.split_at(born);
-        let (before, after) = (highest(before)?, highest(after));
-        let spawned = after.map_or(0, |after| after.saturating_sub(before));
+        let (before, after) = (highest(before)?.get(), highest(after));
+        let spawned = after.map_or(0, |after| after.get().saturating_sub(before));
         (seconds > 0.0).then(|| spawned as f64 / seconds)
     }
 }

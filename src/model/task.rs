@@ -1,10 +1,11 @@
 //! Tasks, what they are grouped by, and what was measured of them.
 
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{SpawnLocation, TargetTime};
+use super::{Nanos, SpawnLocation, TargetTime};
 
 /// The console's id of a task, resource or async op: a tracing span id.
 ///
@@ -66,6 +67,58 @@ pub struct Site {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SiteIndex(pub u32);
 
+/// Index into [`Snapshot::names`](super::Snapshot::names).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NameIndex(NonZeroU32);
+
+impl NameIndex {
+    /// The index, unless it is beyond four thousand million.
+    #[must_use]
+    pub fn new(index: usize) -> Option<Self> {
+        u32::try_from(index).ok()?.checked_add(1).and_then(NonZeroU32::new).map(Self)
+    }
+
+    /// The index.
+    #[must_use]
+    pub fn get(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
+
+/// Sizes of a task's future. Told apart from absence up to 4 GiB, which is how much any is said to have at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FutureSize {
+    spawned: u32,
+    original: u32,
+}
+
+impl FutureSize {
+    /// Neither is known.
+    pub const UNKNOWN: Self = Self { spawned: u32::MAX, original: u32::MAX };
+
+    /// Of what was spawned, and of what it was before tokio boxed it, both in bytes.
+    #[must_use]
+    pub fn new(spawned: Option<u64>, original: Option<u64>) -> Self {
+        let short = |bytes: Option<u64>| match bytes {
+            Some(bytes) => u32::try_from(bytes).unwrap_or(u32::MAX).min(u32::MAX - 1),
+            None => u32::MAX,
+        };
+        Self { spawned: short(spawned), original: short(original) }
+    }
+
+    /// Size of the future, in bytes.
+    #[must_use]
+    pub fn bytes(self) -> Option<u64> {
+        (self.spawned != u32::MAX).then_some(u64::from(self.spawned))
+    }
+
+    /// Size before tokio boxed it, in bytes; present only when it differs.
+    #[must_use]
+    pub fn original_bytes(self) -> Option<u64> {
+        (self.original != u32::MAX).then_some(u64::from(self.original))
+    }
+}
+
 /// A task's counters and times at one moment, all from its last statistics message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TaskStats {
@@ -82,7 +135,7 @@ pub struct TaskStats {
     /// Its last wake.
     pub last_wake: Option<TargetTime>,
     /// Time between being woken and being polled, finished episodes only.
-    pub scheduled_time: Duration,
+    pub scheduled_time: Nanos,
     /// Times it was polled.
     pub polls: u64,
     /// Start of its first poll.
@@ -92,7 +145,7 @@ pub struct TaskStats {
     /// End of its last finished poll.
     pub last_poll_ended: Option<TargetTime>,
     /// Time inside polls, finished polls only.
-    pub busy_time: Duration,
+    pub busy_time: Nanos,
 }
 
 /// tokio-console's task states, with *never polled* told apart from idle.
@@ -130,13 +183,11 @@ pub struct Task {
     /// Where it belongs.
     pub site: SiteIndex,
     /// tokio's own task id (the number tokio-console shows), where known.
-    pub task_id: Option<u64>,
-    /// Its name, verbatim and hostile: an index into [`Snapshot::names`](super::Snapshot::names).
-    pub name: Option<u32>,
-    /// Size of its future, in bytes (tokio ≥ 1.41).
-    pub size_bytes: Option<u64>,
-    /// Size before tokio boxed it, in bytes; present only when it differs.
-    pub original_size_bytes: Option<u64>,
+    pub task_id: Option<NonZeroU64>,
+    /// Its name, verbatim and hostile.
+    pub name: Option<NameIndex>,
+    /// Of its future (tokio ≥ 1.41).
+    pub size: FutureSize,
     /// The target's clock when it was first seen in this window.
     pub first_at: TargetTime,
     /// The first statistics seen in this window, where the last ones differ: most tasks of a large target sit still.
@@ -156,7 +207,7 @@ impl TaskStats {
     #[must_use]
     pub fn corrected(mut self, kind: &TaskKind) -> Self {
         if *kind == TaskKind::BlockOn {
-            self.scheduled_time = Duration::ZERO;
+            self.scheduled_time = Nanos(0);
         }
         if let (Some(dropped), Some(started)) = (self.dropped_at, self.last_poll_started)
             && started <= dropped
@@ -209,7 +260,7 @@ impl Sample {
     /// Time inside polls, the running one included.
     #[must_use]
     pub fn busy(&self) -> Duration {
-        self.stats.busy_time.saturating_add(self.current_poll())
+        Duration::from(self.stats.busy_time).saturating_add(self.current_poll())
     }
 
     /// Time woken and not yet polled, the present episode included.
@@ -219,7 +270,7 @@ impl Sample {
             Some(wake) if self.state() == TaskState::Scheduled => self.at.since(wake),
             _ => Duration::ZERO,
         };
-        self.stats.scheduled_time.saturating_add(waiting)
+        Duration::from(self.stats.scheduled_time).saturating_add(waiting)
     }
 
     /// Wakers alive: clones not yet dropped.
@@ -327,7 +378,7 @@ impl Task {
 
 #[cfg(test)]
 mod tests {
-    use super::{Sample, SiteIndex, SpanId, Task, TaskKind, TaskStats};
+    use super::{FutureSize, NameIndex, Sample, SiteIndex, SpanId, Task, TaskKind, TaskStats};
     use crate::model::TargetTime;
     use std::time::Duration;
 
@@ -342,8 +393,7 @@ mod tests {
             site: SiteIndex(0),
             task_id: None,
             name: None,
-            size_bytes: None,
-            original_size_bytes: None,
+            size: FutureSize::UNKNOWN,
             first_at: at(9000),
             earlier: None,
             last: Sample { at: at(9000), stats },
@@ -351,10 +401,26 @@ mod tests {
     }
 
     #[test]
+    fn a_million_tasks_fit() {
+        assert!(size_of::<Task>() <= 160 && size_of::<TaskStats>() <= 96);
+    }
+
+    #[test]
+    fn small_forms_hold_what_they_are_given() {
+        let names = [0, 7, u32::MAX as usize - 1].map(|index| NameIndex::new(index).map(NameIndex::get));
+        assert_eq!(names, [Some(0), Some(7), Some(u32::MAX as usize - 1)]);
+        assert_eq!(NameIndex::new(u32::MAX as usize), None);
+        let size = FutureSize::new(Some(0), Some(u64::MAX));
+        assert_eq!((size.bytes(), size.original_bytes()), (Some(0), Some(u64::from(u32::MAX) - 1)));
+        assert_eq!(FutureSize::new(None, None), FutureSize::UNKNOWN);
+        assert_eq!((FutureSize::UNKNOWN.bytes(), FutureSize::UNKNOWN.original_bytes()), (None, None));
+    }
+
+    #[test]
     fn the_idle_time_of_block_on_is_not_scheduled_time() {
         let stats = TaskStats {
-            scheduled_time: Duration::from_secs(7),
-            busy_time: Duration::from_secs(1),
+            scheduled_time: Duration::from_secs(7).into(),
+            busy_time: Duration::from_secs(1).into(),
             polls: 3,
             last_poll_started: Some(at(3000)),
             last_poll_ended: Some(at(3001)),
@@ -409,11 +475,11 @@ mod tests {
 
     #[test]
     fn what_is_neither_busy_nor_scheduled_is_idle_and_only_inside_the_window() {
-        let stats = TaskStats { polls: 1, busy_time: Duration::from_secs(1), ..TaskStats::default() };
+        let stats = TaskStats { polls: 1, busy_time: Duration::from_secs(1).into(), ..TaskStats::default() };
         let mut task = task(stats);
         task.observe(Sample {
             at: at(12_000),
-            stats: TaskStats { polls: 2, busy_time: Duration::from_secs(2), ..stats },
+            stats: TaskStats { polls: 2, busy_time: Duration::from_secs(2).into(), ..stats },
         });
         let idle = |start| task.activity(Some(at(start))).idle;
         assert_eq!(idle(9000), Duration::from_secs(2), "three seconds, one of them busy");

@@ -38,6 +38,23 @@ impl TargetTime {
     }
 }
 
+/// A length of time in nanoseconds, up to 584 years: half as large as a [`Duration`], of which millions are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Nanos(pub u64);
+
+impl From<Duration> for Nanos {
+    /// Saturates.
+    fn from(duration: Duration) -> Self {
+        Self(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+impl From<Nanos> for Duration {
+    fn from(nanos: Nanos) -> Self {
+        Self::from_nanos(nanos.0)
+    }
+}
+
 /// When bytes arrived, on the **collecting** machine's clock: nanoseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -45,7 +62,7 @@ pub struct Received(pub i64);
 
 #[cfg(test)]
 mod tests {
-    use super::TargetTime;
+    use super::{Nanos, TargetTime};
     use std::time::Duration;
 
     #[test]
@@ -65,5 +82,12 @@ mod tests {
     fn an_optional_moment_takes_eight_bytes() {
         assert_eq!(size_of::<Option<TargetTime>>(), 8);
         assert_eq!(TargetTime::from_nanos(0).as_nanos(), 1);
+    }
+
+    #[test]
+    fn lengths_survive_in_half_the_room() {
+        assert_eq!(size_of::<Nanos>() * 2, size_of::<Duration>());
+        assert_eq!(Duration::from(Nanos::from(Duration::new(7, 1))), Duration::new(7, 1));
+        assert_eq!(Nanos::from(Duration::MAX), Nanos(u64::MAX));
     }
 }

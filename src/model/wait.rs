@@ -196,7 +196,7 @@ impl<'a> Index<'a> {
 
     /// For each resource the living task that obtained it last, as far as the target still remembers.
     fn holders(&self) -> Holders<'a> {
-        let acquired = self.snapshot.async_ops.iter().filter(|op| op.source == "Acquire::new" && has_obtained(op));
+        let acquired = self.snapshot.async_ops.iter().filter(|op| &*op.source == "Acquire::new" && has_obtained(op));
         let mut holders = Holders::new();
         for acquire in acquired {
             // The lock call around it is what a task awaited; a bounded channel's has none, and permits sent are gone.
@@ -218,7 +218,7 @@ impl<'a> Index<'a> {
 type Holders<'a> = HashMap<(SpanId, TargetTime), (TargetTime, &'a Task)>;
 
 fn number(op: &AsyncOp, name: &str) -> Option<u64> {
-    let attribute = op.attributes.iter().find(|attribute| attribute.name == name)?;
+    let attribute = op.attributes.iter().find(|attribute| *attribute.name == *name)?;
     match attribute.value {
         AttributeValue::Unsigned(value) => Some(value),
         AttributeValue::Signed(value) => u64::try_from(value).ok(),
@@ -233,12 +233,12 @@ fn has_obtained(op: &AsyncOp) -> bool {
 
 fn kind(op: &AsyncOp, resource: Option<&Resource>) -> WaitKind {
     let named = WaitKind::of_source(&op.source);
-    let Some(resource) = resource.filter(|_| named == WaitKind::Other && op.source == "Acquire::new") else {
+    let Some(resource) = resource.filter(|_| named == WaitKind::Other && &*op.source == "Acquire::new") else {
         return named;
     };
     // The call around this acquire is not known any more, so the resource tells.
     let asks_for_all = number(op, "permits_requested") > Some(1);
-    match resource.concrete_type.as_str() {
+    match &*resource.concrete_type {
         "Semaphore" if resource.is_internal => WaitKind::Mpsc,
         "Semaphore" => WaitKind::Semaphore,
         "Mutex" => WaitKind::Mutex,
@@ -251,7 +251,7 @@ fn kind(op: &AsyncOp, resource: Option<&Resource>) -> WaitKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Attribute, Sample, SiteIndex, TaskStats};
+    use crate::model::{Attribute, FutureSize, Sample, SiteIndex, TaskStats};
 
     fn at(second: i64) -> TargetTime {
         TargetTime::from_nanos(second * 1_000_000_000)
@@ -264,8 +264,7 @@ mod tests {
             site: SiteIndex(0),
             task_id: None,
             name: None,
-            size_bytes: None,
-            original_size_bytes: None,
+            size: FutureSize::UNKNOWN,
             first_at: at(100),
             earlier: None,
             last: Sample { at: at(100), stats: TaskStats { polls: 1, ..TaskStats::default() } },
@@ -278,11 +277,11 @@ mod tests {
             created_at: at(1),
             dropped_at: None,
             parent: parent.map(SpanId),
-            concrete_type: concrete_type.to_owned(),
-            kind: "Sync".to_owned(),
+            concrete_type: concrete_type.into(),
+            kind: "Sync".into(),
             location: None,
             is_internal: concrete_type == "Semaphore",
-            attributes: Vec::new(),
+            attributes: [].into(),
         }
     }
 
@@ -291,27 +290,27 @@ mod tests {
             id: SpanId(id),
             created_at: at(created),
             dropped_at: None,
-            source: source.to_owned(),
+            source: source.into(),
             resource: Some(SpanId(on)),
             task: Some(SpanId(by)),
             parent: None,
             polls: 3,
             last_poll_started: Some(at(created + 5)),
             last_poll_ended: Some(at(created + 5)),
-            attributes: Vec::new(),
+            attributes: [].into(),
         }
     }
 
     /// The acquire inside another operation, with how many of one permit it has.
     fn inside(id: u64, outer: &AsyncOp, on: u64, obtained: u64) -> AsyncOp {
         let attribute =
-            |name: &str, value| Attribute { name: name.to_owned(), value: AttributeValue::Unsigned(value), unit: None };
+            |name: &str, value| Attribute { name: name.into(), value: AttributeValue::Unsigned(value), unit: None };
         AsyncOp {
             id: SpanId(id),
-            source: "Acquire::new".to_owned(),
+            source: "Acquire::new".into(),
             resource: Some(SpanId(on)),
             parent: Some(outer.id),
-            attributes: vec![attribute("permits_obtained", obtained), attribute("permits_requested", 1)],
+            attributes: [attribute("permits_obtained", obtained), attribute("permits_requested", 1)].into(),
             ..outer.clone()
         }
     }
@@ -352,7 +351,7 @@ mod tests {
 
     #[test]
     fn a_full_channel_is_told_from_a_semaphore_and_readers_from_writers() {
-        let send = AsyncOp { source: "Acquire::new".to_owned(), ..op(20, "", 11, 1, 10) };
+        let send = AsyncOp { source: "Acquire::new".into(), ..op(20, "", 11, 1, 10) };
         let ops = vec![
             send,
             op(21, "Semaphore::acquire_many", 12, 1, 10),
@@ -394,6 +393,6 @@ mod tests {
         let snapshot = snapshot(vec![task(1, 1), task(1, 50)], resources, ops);
         let waits = snapshot.waits();
         assert_eq!(waits[0].task.created_at, at(1));
-        assert_eq!(waits[0].resource.unwrap().concrete_type, "Mutex");
+        assert_eq!(&*waits[0].resource.unwrap().concrete_type, "Mutex");
     }
 }

@@ -18,7 +18,7 @@ const KEPT_BY_BLOCKING: &str =
 const LARGER: &str = "the spawned future is the larger one, as with tokio's `taskdump`: it may not be boxed at all";
 
 pub(super) fn large(task: &Task, size_bytes: u64) -> Option<Hit> {
-    task.size_bytes.filter(|&size| size >= size_bytes).map(|size| Hit::sure(size, 0))
+    task.size.bytes().filter(|&size| size >= size_bytes).map(|size| Hit::sure(size, 0))
 }
 
 pub(super) fn self_wakes(task: &Task, self_wake_percent: u64) -> Option<Hit> {
@@ -92,7 +92,7 @@ fn known_false_alarms(hit: Hit, kind: &TaskKind, context: &Context<'_>) -> Hit {
 }
 
 pub(super) fn auto_boxed(task: &Task) -> Option<Hit> {
-    let (size, original) = (task.size_bytes?, task.original_size_bytes?);
+    let (size, original) = (task.size.bytes()?, task.size.original_bytes()?);
     let hit = |confidence, cap| Hit { confidence, cap, ..Hit::sure(original, size) };
     match size.cmp(&original) {
         std::cmp::Ordering::Equal => None,
@@ -104,7 +104,7 @@ pub(super) fn auto_boxed(task: &Task) -> Option<Hit> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Anomaly, SiteIndex, SpanId, TargetTime, TaskStats};
+    use crate::model::{Anomaly, FutureSize, SiteIndex, SpanId, TargetTime, TaskStats};
     use crate::playbook::Detector;
     use std::collections::BTreeMap;
 
@@ -121,8 +121,7 @@ mod tests {
             site: SiteIndex(0),
             task_id: None,
             name: None,
-            size_bytes: None,
-            original_size_bytes: None,
+            size: FutureSize::UNKNOWN,
             first_at: at(10),
             earlier: Some(Box::new(first)),
             last: Sample { at: at(13), stats: last },
@@ -252,8 +251,7 @@ mod tests {
 
     #[test]
     fn sizes_are_compared_as_tokio_console_does() {
-        let sized =
-            |size, original| Task { size_bytes: size, original_size_bytes: original, ..task(polled(), polled()) };
+        let sized = |size, original| Task { size: FutureSize::new(size, original), ..task(polled(), polled()) };
         let large = Detector::LargeFuture { size_bytes: 1024 };
         assert_eq!(confidence(large, &sized(Some(1023), None)), None);
         assert_eq!(confidence(large, &sized(Some(1024), None)), Some(Confidence::High));

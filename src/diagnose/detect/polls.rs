@@ -159,7 +159,7 @@ mod tests {
     use hdrhistogram::Histogram;
 
     use super::*;
-    use crate::model::{Histograms, SiteIndex, SpanId, TargetTime, TaskStats, TimeHistogram};
+    use crate::model::{FutureSize, Histograms, SiteIndex, SpanId, TargetTime, TaskStats, TimeHistogram};
     use crate::playbook::Detector;
 
     const LONG: Detector = Detector::LongPoll {
@@ -186,8 +186,7 @@ mod tests {
             site: SiteIndex(0),
             task_id: None,
             name: None,
-            size_bytes: None,
-            original_size_bytes: None,
+            size: FutureSize::UNKNOWN,
             first_at: at(10),
             earlier: Some(Box::new(TaskStats { polls: short / 2, ..TaskStats::default() })),
             last: Sample { at: at(13), stats },
