@@ -8,6 +8,9 @@ const MAX_DETAIL: usize = 300;
 /// What a proxied connection is called once its proxy is gone: the line says nothing about the cause.
 const THROUGH_PROXY: &str = "UNKNOWN port 65535";
 
+/// The other side accepts and does not say what it is.
+const NO_BANNER: &str = "during banner exchange";
+
 /// Messages that name a cause, the specific before the general.
 const BEFORE_AUTHENTICATION: &[(&str, Reason)] = &[
     ("Bad configuration option", Reason::SshConfigInvalid),
@@ -24,7 +27,7 @@ const BEFORE_AUTHENTICATION: &[(&str, Reason)] = &[
     ("Permission denied (", Reason::PermissionDenied),
     ("Too many authentication failures", Reason::PermissionDenied),
     ("Could not resolve hostname", Reason::HostNotFound),
-    ("during banner exchange", Reason::SilentServer),
+    (NO_BANNER, Reason::SilentServer),
     ("Connection timed out", Reason::ConnectTimeout),
     ("Operation timed out", Reason::ConnectTimeout),
     ("Connection refused", Reason::ConnectionRefused),
@@ -89,7 +92,11 @@ pub(super) fn session(stderr: &str) -> Failure {
 /// With a jump host, the outer connection only says that it was closed; what the inner `ssh` said is the cause.
 fn through_jump_host(stderr: &str) -> Failure {
     let of_the_jump = |line: &&str| !line.contains(THROUGH_PROXY) && !line.starts_with("kex_exchange_identification");
-    let inner: Vec<_> = stderr.lines().filter(of_the_jump).collect();
+    let mut inner: Vec<_> = stderr.lines().filter(of_the_jump).collect();
+    let gave_up = stderr.lines().any(|line| line.contains(THROUGH_PROXY) && line.ends_with("timed out"));
+    // This line is then the outer connection's own: nobody has spoken through the proxy.
+    let silence = inner.iter().rposition(|line| line.contains(NO_BANNER)).filter(|_| gave_up);
+    let silence = silence.map(|at| Failure::new(Reason::SilentServer, detail(inner.remove(at))));
     let inner = inner.join("\n");
     if let Some(failure) = first_match(&inner, CHANNEL) {
         let reason = match failure.reason {
@@ -102,7 +109,7 @@ fn through_jump_host(stderr: &str) -> Failure {
         // The user's own configuration is wrong whichever `ssh` reads it.
         Some(failure) if failure.reason == Reason::SshConfigInvalid => failure,
         Some(failure) => Failure::new(Reason::JumpHostFailed, failure.detail),
-        None => Failure::new(Reason::ClosedBeforeAuth, last_line(stderr)),
+        None => silence.unwrap_or_else(|| Failure::new(Reason::ClosedBeforeAuth, last_line(stderr))),
     }
 }
 
@@ -194,6 +201,16 @@ mod tests {
         for (inner, reason) in table {
             assert_eq!(session(&format!("{inner}{outer}")).reason, reason, "{inner}");
         }
+    }
+
+    #[test]
+    fn silence_through_a_proxy_is_the_servers_unless_the_inner_ssh_has_met_it() {
+        let outer = "Connection timed out during banner exchange\nConnection to UNKNOWN port 65535 timed out";
+        assert_eq!(session(outer).reason, Reason::SilentServer);
+        let inner = "Connection timed out during banner exchange\nConnection to 10.0.0.1 port 22 timed out\n";
+        assert_eq!(session(&format!("{inner}{outer}")).reason, Reason::JumpHostFailed);
+        let refused = "ssh: connect to host jump port 22: Connection refused\n";
+        assert_eq!(session(&format!("{refused}{outer}")).reason, Reason::JumpHostFailed);
     }
 
     #[test]

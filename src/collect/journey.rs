@@ -22,7 +22,9 @@ use super::stop::Stop;
 use super::tap::{Seen, Tap};
 use super::{Event, Message, Progress};
 use crate::capture::{Spool, Spools};
-use crate::model::{Endpoint, Failure, Observation, Outcome, Reason, Route, SshDestination, Stage, Target, TargetId};
+use crate::model::{
+    Ended, Endpoint, Failure, Observation, Outcome, Reason, Route, SshDestination, Stage, Target, TargetId,
+};
 use crate::plan::{Budget, Plan, SshSettings};
 
 /// Longest wait before the first retry; doubles with each.
@@ -54,12 +56,13 @@ pub(super) struct Collector {
 impl Collector {
     pub(super) fn new(
         plan: &Plan,
+        servers: usize,
         directory: Directory,
         spools: Spools,
         stop: Stop,
         sender: mpsc::UnboundedSender<Message>,
     ) -> Self {
-        let turns = Turns::new(&plan.budget);
+        let turns = Turns::new(&plan.budget, servers);
         Self { budget: plan.budget.clone(), ssh: plan.ssh.clone(), directory, spools, turns, stop, sender }
     }
 
@@ -373,11 +376,29 @@ impl Opening<'_> {
             _ => None,
         };
         drop(self.guard);
+        let observed = with_lost_session(self.master, observed).await;
         match (observed, refusal) {
             (Err(Nothing::Failed(_)), Some(refusal)) => Err(refusal),
             (observed, refusal) => observed.map_err(|nothing| nothing.or(|| refusal.or_else(|| self.master.lost()))),
         }
     }
+}
+
+/// A stream that broke says so; that its whole session did is the better reason.
+async fn with_lost_session(
+    master: &Master,
+    mut observed: Result<Observation, Nothing>,
+) -> Result<Observation, Nothing> {
+    let failure = match &mut observed {
+        Ok(Observation { ended: Ended::Broken(failure), .. }) | Err(Nothing::Failed(failure)) => failure,
+        _ => return observed,
+    };
+    if failure.reason == Reason::StreamBroken
+        && let Some(lost) = master.lost_soon().await
+    {
+        *failure = lost.at(failure.stage);
+    }
+    observed
 }
 
 impl Nothing {

@@ -13,14 +13,23 @@ use super::ssh;
 use crate::model::{Failure, Reason, SshDestination};
 use crate::plan::{Budget, SshSettings};
 
-/// The first handshakes of a run do not all begin in the same instant.
+/// Handshakes at one place do not all begin in the same instant.
 const SPREAD: Duration = Duration::from_millis(30);
 
 /// Turns at servers and jump hosts, for all servers of a run.
 pub(super) struct Turns {
     per_server: usize,
     per_jump_host: usize,
-    queues: Mutex<HashMap<Queue, Arc<Semaphore>>>,
+    /// So few servers that they cannot be too many anywhere, wherever they are.
+    few: bool,
+    queues: Mutex<HashMap<Queue, Place>>,
+}
+
+/// Where handshakes wait for their turn.
+#[derive(Clone)]
+struct Place {
+    turns: Arc<Semaphore>,
+    places: usize,
 }
 
 /// What handshakes of one destination wait for.
@@ -33,25 +42,28 @@ pub(super) enum Queue {
 }
 
 /// The turns that one destination needs.
-pub(super) struct Needed(Vec<Arc<Semaphore>>);
+pub(super) struct Needed(Vec<Place>);
 
 impl Turns {
-    pub(super) fn new(budget: &Budget) -> Self {
+    /// For a run over so many `servers`.
+    pub(super) fn new(budget: &Budget, servers: usize) -> Self {
         Self {
             per_server: budget.forks_per_server,
             per_jump_host: budget.forks_per_jump_host,
+            few: servers <= budget.forks_per_server.min(budget.forks_per_jump_host),
             queues: Mutex::default(),
         }
     }
 
-    /// What `destination` has to wait for, as `ssh -G` tells.
+    /// What `destination` has to wait for, as `ssh -G` tells; nothing, without asking, in a small run.
     ///
     /// # Errors
     /// When `ssh` cannot even read its configuration, or is not there.
     pub(super) async fn of(&self, destination: &SshDestination, settings: &SshSettings) -> Result<Needed, Failure> {
+        if self.few {
+            return Ok(Needed(Vec::new()));
+        }
         let argv = ssh::describe_arguments(destination, settings);
-        let pause = rand::rng().random_range(Duration::ZERO..SPREAD);
-        sleep(pause).await;
         let output = run_here(&argv, Limits::default()).await?;
         if output.code == Some(super::command::NO_SUCH_PROGRAM) {
             return Err(Failure::new(Reason::SshMissing, "`ssh` is not there"));
@@ -59,14 +71,16 @@ impl Turns {
         // Whatever is wrong with the configuration, connecting will say it better.
         let queues = queues(&output.text());
         let mut known = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        let semaphore = |queue: Queue| {
+        let place = |queue: Queue| {
             let places = match &queue {
                 Queue::Server(_) => self.per_server,
                 Queue::JumpHost(_) => self.per_jump_host,
             };
-            Arc::clone(known.entry(queue).or_insert_with(|| Arc::new(Semaphore::new(places.max(1)))))
+            let places = places.max(1);
+            let place = || Place { turns: Arc::new(Semaphore::new(places)), places };
+            known.entry(queue).or_insert_with(place).clone()
         };
-        Ok(Needed(queues.into_iter().map(semaphore).collect()))
+        Ok(Needed(queues.into_iter().map(place).collect()))
     }
 }
 
@@ -77,9 +91,15 @@ impl Needed {
     /// None; it has the shape of what can be stopped.
     pub(super) async fn take(&self) -> Result<Vec<OwnedSemaphorePermit>, Failure> {
         let mut permits = Vec::new();
-        for queue in &self.0 {
+        let mut alone = true;
+        for Place { turns, places } in &self.0 {
+            alone &= turns.available_permits() == *places;
             // Nobody closes these.
-            permits.extend(Arc::clone(queue).acquire_owned().await);
+            permits.extend(Arc::clone(turns).acquire_owned().await);
+        }
+        if !alone {
+            let pause = rand::rng().random_range(Duration::ZERO..SPREAD);
+            sleep(pause).await;
         }
         Ok(permits)
     }

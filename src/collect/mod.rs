@@ -134,8 +134,9 @@ async fn run(plan: &Plan, capture: &mut Writer, on_event: &dyn Fn(Event)) -> Res
     let stop = Stop::listen(plan.budget.deadline).map_err(setup("the signal handlers"))?;
     let directory = private::Directory::create().map_err(setup("a private directory"))?;
     let (sender, mut messages) = mpsc::unbounded_channel();
-    let collector = Arc::new(Collector::new(plan, directory, capture.spools(), stop.clone(), sender));
-    let mut waiting = servers(plan).into_iter();
+    let servers = servers(plan);
+    let collector = Arc::new(Collector::new(plan, servers.len(), directory, capture.spools(), stop.clone(), sender));
+    let mut waiting = servers.into_iter();
     let mut ledger = Ledger::new(capture, on_event);
     let mut tasks = JoinSet::new();
     let mut open = true;

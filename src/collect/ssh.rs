@@ -25,8 +25,8 @@ const MAX_STDERR: usize = 16 << 10;
 /// `ssh` prints this at `LogLevel VERBOSE` as soon as it is authenticated.
 const AUTHENTICATED: &str = "Authenticated to ";
 
-/// The control socket follows authentication at once; there is no message to wait for.
-const SOCKET_POLL: Duration = Duration::from_millis(5);
+/// The control socket follows authentication at once; there is no message to wait for. Doubles with each look.
+const SOCKET_POLL: Duration = Duration::from_millis(1);
 
 /// How long a master may take to leave by itself.
 const GRACE: Duration = Duration::from_millis(300);
@@ -94,21 +94,19 @@ impl Master {
                 Err(_) => return Err(stalled(&stderr)),
             },
         }
-        let session = loop {
-            if control.exists() {
-                let session = Session::resume_mux(control.clone().into_boxed_path(), None);
-                if session.check().await.is_ok() {
-                    break session;
-                }
-            }
+        let mut pause = SOCKET_POLL;
+        // It gets its name when it listens.
+        while !control.exists() {
             if stderr.has_ended() {
                 return Err(Failure::new(Reason::SessionLost, classify::last_line(&stderr.text_from(0))));
             }
             if Instant::now() >= deadline {
                 return Err(stalled(&stderr));
             }
-            sleep(SOCKET_POLL).await;
-        };
+            sleep(pause).await;
+            pause *= 2;
+        }
+        let session = Session::resume_mux(control.clone().into_boxed_path(), None);
         let commands = tokio::sync::Semaphore::new(COMMANDS_AT_ONCE);
         let session = Arc::new(session);
         Ok(Self { group, session, stderr, control, opening: tokio::sync::Mutex::new(()), commands })
@@ -175,7 +173,7 @@ impl Master {
         self.session
             .request_port_forward(ForwardType::Local, local, remote)
             .await
-            .map_err(|error| Failure::new(Reason::ForwardingProhibited, causes(&error)))
+            .map_err(|error| self.lost().unwrap_or_else(|| Failure::new(Reason::ForwardingProhibited, causes(&error))))
     }
 
     /// A mark in what `ssh` prints, for [`Master::refusal_since`].
@@ -203,6 +201,12 @@ impl Master {
         self.stderr
             .has_ended()
             .then(|| Failure::new(Reason::SessionLost, classify::last_line(&self.stderr.text_from(0))))
+    }
+
+    /// Why the session ended, if it does so about now.
+    pub(super) async fn lost_soon(&self) -> Option<Failure> {
+        let _ = timeout(REASON_DELAY, self.ended()).await;
+        self.lost()
     }
 
     /// Waits until the session ends by itself.

@@ -265,7 +265,7 @@ fn hint(reason: Reason, place: &Place) -> String {
         Reason::UnreachableFromJumpHost => format!("the server is down as seen from the jump host, or its address is wrong: `ssh -v {ssh}`"),
         Reason::PermissionDenied => format!("check user and key: `ssh -v {ssh}`; load the key with `ssh-add`"),
         Reason::KeyFilePermissions => "make the private key yours alone: `chmod 600 <key file>`".to_owned(),
-        Reason::AuthenticationStalled => "an agent or security key waits for an answer: check `ssh-add -l` and SSH_AUTH_SOCK".to_owned(),
+        Reason::AuthenticationStalled => "an agent or security key waits for an answer: check `ssh-add -l` and SSH_AUTH_SOCK; if many hosts say so, this machine is too busy for that many logins at once: lower `--forks`".to_owned(),
         Reason::ForwardingProhibited => format!("allow it in the server's sshd_config: `AllowTcpForwarding local`, `PermitOpen {endpoint}`"),
         Reason::NothingListening => format!("is the service up, built with console-subscriber, and bound to {endpoint}? `{on}ss -ltn` shows what listens"),
         Reason::BoundElsewhere => format!("give the address that is bound, `console: ADDRESS:{port}`, or bind the console to 127.0.0.1 (`TOKIO_CONSOLE_BIND=127.0.0.1:{port}`)"),

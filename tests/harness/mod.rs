@@ -4,6 +4,8 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod relay;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -13,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, mpsc};
+use std::thread::JoinHandle;
 
 use tempfile::TempDir;
 
@@ -109,6 +112,17 @@ impl Lab {
         command
     }
 
+    /// Processes that runs have started, which a patient person would not see end.
+    pub fn strays(&self) -> Vec<String> {
+        let ours = format!("XDG_RUNTIME_DIR={}", self.path("run").display());
+        let is_ours = |id: &u32| {
+            let environment = fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|variable| variable == ours.as_bytes())
+        };
+        let all = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        survivors(watch(&all.filter(is_ours).collect::<Vec<_>>()))
+    }
+
     /// What runs have left in the place of private directories.
     pub fn leftovers(&self) -> Vec<String> {
         let entries = fs::read_dir(self.path("run")).unwrap();
@@ -149,7 +163,12 @@ pub struct Program {
 
 impl Program {
     pub fn start(name: &str) -> Self {
-        let (child, line) = until_it_speaks(Command::new(FLEETDIAG).args(["demo-program", name]));
+        Self::start_at(name, "127.0.0.1:0")
+    }
+
+    /// The same with its console at an address that is known.
+    pub fn start_at(name: &str, address: &str) -> Self {
+        let (child, line) = until_it_speaks(Command::new(FLEETDIAG).args(["demo-program", name, address]));
         Self { child, address: line.trim().to_owned() }
     }
 
@@ -279,4 +298,50 @@ pub fn survivors(processes: Vec<(String, OwnedFd)>) -> Vec<String> {
 pub fn signal(process: u32, signal: rustix::process::Signal) {
     let id = rustix::process::Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
     rustix::process::kill_process(id, signal).unwrap();
+}
+
+/// An sshd that listens, as on a real server, ended when dropped.
+pub struct Daemon {
+    child: Child,
+    log: Option<JoinHandle<String>>,
+    pub address: String,
+}
+
+impl Daemon {
+    /// Starts it with a configuration of `lab`; `says` hears every line of its log.
+    pub fn start(lab: &Lab, config: &str, mut says: impl FnMut(&str) + Send + 'static) -> Self {
+        loop {
+            let address = closed_port();
+            let mut sshd = Command::new("/usr/sbin/sshd");
+            sshd.args(["-D", "-e", "-o", "LogLevel=VERBOSE", "-o", &format!("ListenAddress={address}"), "-f"]);
+            let mut child = sshd.arg(lab.path(config)).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+            let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+            if !lines.any(|line| line.starts_with("Server listening")) {
+                // Somebody else has taken the port meanwhile.
+                child.wait().unwrap();
+                continue;
+            }
+            let log = std::thread::spawn(move || {
+                let heard = |line: String| {
+                    says(&line);
+                    line + "\n"
+                };
+                lines.map(heard).collect()
+            });
+            return Self { child, log: Some(log), address };
+        }
+    }
+
+    /// Ends it, once its last connection has; everything that it has said.
+    pub fn end(mut self) -> String {
+        self.child.kill().unwrap();
+        self.log.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+    }
 }
