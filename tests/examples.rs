@@ -76,7 +76,7 @@ fn the_guide_to_inventories_shows_what_happens() {
 /// A picture of what `analyze` prints of a recorded run, as a terminal shows it.
 fn picture() -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fleetdiag"));
-    command.args(["analyze", "tests/fixtures/fleet.fdcap", "--color", "always", "--width", "96"]);
+    command.args(["analyze", "tests/fixtures/faults.fdcap", "--color", "always", "--width", "96"]);
     let output = command.env("LC_ALL", "C.UTF-8").output().unwrap();
     let prompt = "\u{1b}[1m$\u{1b}[0m fleetdiag snapshot -i hosts.yaml all\n";
     let report = String::from_utf8(output.stdout).unwrap();

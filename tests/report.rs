@@ -74,6 +74,39 @@ fn the_human_report() {
     insta::assert_snapshot!("human-top", analyze(&["--top", "1"]));
 }
 
+/// The demo fleet, recorded with everything that is collected: a deadlock, a leak, histograms, what is waited for.
+const FAULTS: &str = "tests/fixtures/faults.fdcap";
+
+#[test]
+fn contention_and_distributions_of_a_recorded_fleet_are_in_every_format() {
+    let print = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fleetdiag"));
+        command.args(["analyze", FAULTS]).args(args).env("LC_ALL", "C.UTF-8");
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let human = print(&[]);
+    assert!(human.contains("Contention") && human.contains("CRITICAL deadlock"), "{human}");
+    assert!(human.contains("polls    ") && human.contains("p99"), "{human}");
+    let json: serde_json::Value = serde_json::from_str(&print(&["-o", "json"])).unwrap();
+    assert!(json["waits"].as_array().unwrap().len() >= 2, "both locks of the deadlock");
+    assert!(json["sites"].as_array().unwrap().iter().filter(|site| site["polls"].is_object()).count() >= 4);
+    let names = |document: &serde_json::Value| -> Vec<String> {
+        let places = document["hotspots"].as_array().unwrap().iter();
+        let found = places.flat_map(|place| place["findings"].as_array().unwrap());
+        found.map(|finding| finding["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let found = names(&json);
+    let formats = ["markdown", "html", "sarif", "junit", "github", "openmetrics", "ndjson"];
+    let texts = formats.map(|format| print(&["-o", format]));
+    for rule in ["lost-waker", "never-yielded", "stuck-poll", "deadlock", "spinning", "task-leak"] {
+        assert!(found.iter().any(|name| name == rule), "{rule} is not in {found:?}");
+        for (format, text) in formats.iter().zip(&texts) {
+            assert!(text.contains(rule), "{rule} is not in {format}");
+        }
+    }
+    assert!(texts[1].contains("h-waits"), "the wait graph is drawn");
+}
+
 #[test]
 fn the_json_report() {
     let text = analyze(&["-o", "json"]);
