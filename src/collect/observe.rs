@@ -1,12 +1,13 @@
 //! One console, from its first byte to the end of its window.
 
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout, timeout_at};
-use tonic::{Code, Status};
+use tonic::{Code, Status, Streaming};
 
 use super::classify;
 use super::client::Client;
@@ -23,6 +24,9 @@ const STATE_WAIT: Duration = Duration::from_secs(1);
 
 /// The HTTP/2 frame type of SETTINGS, which a gRPC server sends first (RFC 9113, 3.4 and 6.5).
 const SETTINGS_FRAME: u8 = 4;
+
+/// The answer to our question for the console's state, which may still be on its way.
+type States = Pin<Box<dyn Future<Output = Result<Option<Streaming<Bytes>>, Status>> + Send>>;
 
 /// Everything that observing one console needs.
 pub(super) struct Observer<'a> {
@@ -58,10 +62,10 @@ impl Observer<'_> {
     {
         let began = Instant::now();
         (self.on_stage)(Stage::Console);
-        let client = self.greet(tap, seen).await?;
+        let (client, states) = self.greet(tap, seen).await?;
         (self.on_stage)(Stage::Observe);
         let stop = self.stop;
-        let mut watch = stop.unless(Stage::Observe, self.subscribe(client)).await?;
+        let mut watch = stop.unless(Stage::Observe, self.subscribe(client, states)).await?;
         watch.first_update_after = began.elapsed();
         (self.on_first_update)();
         let ended = watch.run(&mut self).await;
@@ -74,8 +78,9 @@ impl Observer<'_> {
         })
     }
 
-    /// Makes sure that a console answers.
-    async fn greet<S>(&self, tap: Tap<S>, seen: &Seen) -> Result<Client, Nothing>
+    /// Makes sure that a console answers, and asks for its state in the same breath: sshd has no reason to send small
+    /// answers at once, so every round trip less counts twice.
+    async fn greet<S>(&self, tap: Tap<S>, seen: &Seen) -> Result<(Client, States), Nothing>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -83,8 +88,8 @@ impl Observer<'_> {
         let ping = async {
             let mut client =
                 Client::connect(tap, self.budget.max_message_bytes).await.map_err(|error| causes(&error))?;
-            let status = client.ping().await;
-            Ok::<_, String>((client, status))
+            let (status, states) = ping_with_states(&mut client).await;
+            Ok::<_, String>((client, states, status))
         };
         let answered = self
             .stop
@@ -98,8 +103,10 @@ impl Observer<'_> {
             })
             .await?;
         let refusal = match answered {
-            Some(Ok((client, status))) if status.code() == Code::InvalidArgument => return Ok(client),
-            Some(Ok((_, status))) => Some(describe(&status)),
+            Some(Ok((client, states, status))) if status.code() == Code::InvalidArgument => {
+                return Ok((client, states));
+            }
+            Some(Ok((_, _, status))) => Some(describe(&status)),
             Some(Err(error)) => Some(classify::detail(&error)),
             None => None,
         };
@@ -119,12 +126,12 @@ impl Observer<'_> {
         Err(failure.into())
     }
 
-    /// Asks for the state and the updates, and waits for the first of these.
-    async fn subscribe(&mut self, client: Client) -> Result<Watch, Failure> {
+    /// Takes the state, asks for the updates, and waits for the first of these.
+    async fn subscribe(&mut self, client: Client, states: States) -> Result<Watch, Failure> {
         let limit = self.within(self.budget.first_update);
         let mut watch = Watch::new(client, self.budget.max_details);
         let early = |status: Status| failure_of(&status);
-        let states = timeout_at(limit, watch.client.states()).await.map_err(|_| no_update(false))?.map_err(early)?;
+        let states = timeout_at(limit, states).await.map_err(|_| no_update(false))?.map_err(early)?;
         watch.serves_state = Some(states.is_some());
         watch.states = states;
         // It comes in milliseconds where it comes at all.
@@ -158,6 +165,23 @@ impl Observer<'_> {
     fn within(&self, stage: Duration) -> Instant {
         self.deadline.min(Instant::now() + stage)
     }
+}
+
+/// Sends both questions before it waits for the answer to the first.
+async fn ping_with_states(client: &mut Client) -> (Status, States) {
+    let mut asking = client.clone();
+    let mut states: States = Box::pin(async move { asking.states().await });
+    let mut early = None;
+    let mut ping = std::pin::pin!(client.ping());
+    let status = loop {
+        tokio::select! {
+            biased;
+            status = &mut ping => break status,
+            answer = &mut states, if early.is_none() => early = Some(answer),
+        }
+    };
+    let states = early.map_or(states, |answer| Box::pin(std::future::ready(answer)) as States);
+    (status, states)
 }
 
 async fn closed_without_a_byte(seen: &Seen) {
