@@ -6,6 +6,7 @@ mod harness;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
+use std::time::Duration;
 
 use console_api::instrument::instrument_client::InstrumentClient;
 use console_api::instrument::instrument_server::{Instrument, InstrumentServer};
@@ -258,19 +259,25 @@ fn a_program_that_ends_in_the_window_is_reported_as_far_as_it_was_seen() {
     assert_eq!(target["tasks"]["alive"], 16, "{target:#}");
 }
 
-/// A console that never ceases to announce tasks.
-struct Flood;
+/// A console whose clock stands still, so that no window of it is ever over.
+#[derive(Clone, Copy)]
+enum Endless {
+    /// It never ceases to announce tasks.
+    Flood,
+    /// It announces some, and then only says that it is there.
+    Drip,
+}
 
 type Sent<T> = std::pin::Pin<Box<dyn Messages<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
-impl Instrument for Flood {
+impl Instrument for Endless {
     type WatchUpdatesStream = Sent<Update>;
     type WatchTaskDetailsStream = Sent<TaskDetails>;
     type WatchStateStream = Sent<State>;
 
     async fn watch_updates(&self, _: Request<InstrumentRequest>) -> Result<Response<Sent<Update>>, Status> {
-        let updates = iter(0..).map(|update: i64| {
+        let update = |update: i64| {
             let at = |nanos| Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos });
             let ids = || (0..1000).map(move |task| u64::try_from(update * 1000 + task + 1).unwrap());
             let task = |id| Task { id: Some(console_api::Id { id }), ..Task::default() };
@@ -281,8 +288,15 @@ impl Instrument for Flood {
                 dropped_events: 0,
             };
             Ok(Update { now: at(1), task_update: Some(tasks), ..Update::default() })
-        });
-        Ok(Response::new(Box::pin(updates)))
+        };
+        let again = move |update: Result<Update, Status>| async move {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            update.map(|update| Update { now: update.now, ..Update::default() })
+        };
+        Ok(Response::new(match self {
+            Self::Flood => Box::pin(iter(0..).map(update)),
+            Self::Drip => Box::pin(iter(0..1).map(update).chain(iter(0..).map(update).then(again))),
+        }))
     }
 
     async fn watch_task_details(&self, _: Request<TaskDetailsRequest>) -> Result<Response<Sent<TaskDetails>>, Status> {
@@ -302,23 +316,64 @@ impl Instrument for Flood {
     }
 }
 
-#[test]
-fn a_console_that_floods_is_cut_off_and_what_came_is_used() {
+/// The address of such a console.
+fn endless(console: Endless) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {
         run(async {
             let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(listener).unwrap());
-            Server::builder().add_service(InstrumentServer::new(Flood)).serve_with_incoming(incoming).await
+            Server::builder().add_service(InstrumentServer::new(console)).serve_with_incoming(incoming).await
         })
     });
+    address
+}
+
+#[test]
+fn a_console_that_floods_is_cut_off_and_what_came_is_used() {
     let mut lab = Lab::new();
-    lab.good_host("host", &address);
+    lab.good_host("host", &endless(Endless::Flood));
     for (bound, words) in [(["--max-bytes", "1MiB"], "1048576 bytes"), (["--max-entities", "5000"], "5000 entities")] {
         let (target, code) = snapshot(&lab, &bound);
         assert_eq!((code, &target["status"]), (3, &"partial".into()), "{target:#}");
         assert!(anomaly(&target, "bound-hit").unwrap()["text"].as_str().unwrap().contains(words), "{target:#}");
         assert!(target["tasks"]["alive"].as_u64().unwrap() >= 5000, "{target:#}");
     }
+}
+
+#[test]
+fn a_console_without_an_end_is_cut_off_by_its_time() {
+    let mut lab = Lab::new();
+    lab.good_host("host", &endless(Endless::Drip));
+    let (target, code) = snapshot(&lab, &["--host-timeout", "8s"]);
+    assert_eq!((code, &target["status"]), (3, &"partial".into()), "{target:#}");
+    assert!(anomaly(&target, "bound-hit").unwrap()["text"].as_str().unwrap().contains("8s for one host"), "{target:#}");
+    assert_eq!(target["tasks"]["alive"], 1000, "{target:#}");
+}
+
+#[test]
+fn a_killed_run_leaves_what_was_finished_and_that_is_judged() {
+    let mut lab = Lab::new();
+    let program = Program::vintage(&lab, "0.5.0", "small", &[]);
+    lab.good_host("done", &program.address);
+    lab.good_host("endless", &endless(Endless::Drip));
+    let partial = lab.path("run.fdcap.partial");
+    let mut command = lab.snapshot(&["all", "-w", "1s", "--save"]);
+    let mut observing = command.arg(lab.path("run.fdcap")).spawn().unwrap();
+    let is_done = || {
+        let capture = Capture::open(&partial, Limits::default()).ok()?;
+        capture.targets().any(|(_, outcome)| matches!(outcome, Outcome::Observed(_))).then_some(())
+    };
+    while is_done().is_none() {
+        assert_eq!(observing.try_wait().unwrap(), None, "it ended before it could be killed");
+        std::thread::yield_now();
+    }
+    observing.kill().unwrap();
+    observing.wait().unwrap();
+    assert!(!lab.path("run.fdcap").exists());
+    let (report, code) = report(lab.fleetdiag(&["analyze", "--fail-on", "never"]).arg(&partial));
+    let (done, endless) = (target(&report, "done"), target(&report, "endless"));
+    assert_eq!((code, &done["status"], &done["tasks"]["alive"]), (130, &"complete".into(), &16.into()), "{report:#}");
+    assert_eq!(endless["reason"], "capture-incomplete", "{endless:#}");
 }
