@@ -64,7 +64,7 @@ pub struct Run {
     pub targets: Vec<Target>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Manifest {
     format: String,
     version: u32,

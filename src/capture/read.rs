@@ -11,7 +11,7 @@ use zip::{ZipArchive, ZipWriter};
 
 use super::record::{self, RecordError};
 use super::{
-    CaptureError, END, End, FORMAT_NAME, FORMAT_VERSION, Header, MANIFEST, Manifest, OutcomeFile, Run, evidence_entry,
+    CaptureError, END, End, FORMAT_NAME, FORMAT_VERSION, Header, MANIFEST, OutcomeFile, Run, evidence_entry,
     outcome_entry,
 };
 use crate::model::{Failure, Frame, Outcome, Reason, Target};
@@ -21,6 +21,8 @@ use crate::model::{Failure, Frame, Outcome, Reason, Target};
 pub struct Limits {
     /// Largest JSON entry, in bytes.
     pub json_bytes: u64,
+    /// Most bytes of all JSON entries together: what they say is in memory at once.
+    pub all_json_bytes: u64,
     /// Largest single message, in bytes.
     pub message_bytes: u64,
     /// Most bytes of evidence read of one target; more means a decompression bomb.
@@ -31,7 +33,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { json_bytes: 64 << 20, message_bytes: 512 << 20, target_bytes: 2 << 30, targets: 100_000 }
+        Self {
+            json_bytes: 64 << 20,
+            all_json_bytes: 256 << 20,
+            message_bytes: 512 << 20,
+            target_bytes: 2 << 30,
+            targets: 100_000,
+        }
     }
 }
 
@@ -61,7 +69,7 @@ impl Capture {
             Ok(archive) => archive,
             Err(error) => salvage(path, &error, limits)?,
         };
-        let mut entries = Entries { path, archive: &mut archive, limits };
+        let mut entries = Entries { path, archive: &mut archive, limits, json_left: limits.all_json_bytes };
         let planned = entries.manifest()?;
         let found = entries.targets(&planned)?;
         let end = entries.json::<End>(END)?;
@@ -165,6 +173,7 @@ struct Entries<'a> {
     path: &'a Path,
     archive: &'a mut ZipArchive<BufReader<File>>,
     limits: Limits,
+    json_left: u64,
 }
 
 impl Entries<'_> {
@@ -183,20 +192,19 @@ impl Entries<'_> {
         if header.version > FORMAT_VERSION {
             return Err(CaptureError::TooNew { path: self.path.to_owned(), found: header.version });
         }
-        let manifest: Manifest =
-            serde_json::from_str(&text).map_err(|error| self.damaged(MANIFEST, error.to_string()))?;
-        if manifest.run.targets.len() > self.limits.targets {
+        let run: Run = serde_json::from_str(&text).map_err(|error| self.damaged(MANIFEST, error.to_string()))?;
+        if run.targets.len() > self.limits.targets {
             return Err(CaptureError::TooLarge {
                 path: self.path.to_owned(),
                 entry: MANIFEST.to_owned(),
                 limit: self.limits.targets as u64,
             });
         }
-        let ordered = manifest.run.targets.windows(2).all(|pair| pair[0].id < pair[1].id);
+        let ordered = run.targets.windows(2).all(|pair| pair[0].id < pair[1].id);
         if !ordered {
             return Err(self.damaged(MANIFEST, "its targets are not in order, or one is there twice".to_owned()));
         }
-        Ok(manifest.run)
+        Ok(run)
     }
 
     /// Every target with the number of its entries and its outcome, ordered by id: the planned ones, and those that
@@ -246,8 +254,12 @@ impl Entries<'_> {
     }
 
     fn text(&mut self, entry: &str) -> Result<Option<String>, CaptureError> {
-        let limit = self.limits.json_bytes;
-        let too_large = CaptureError::TooLarge { path: self.path.to_owned(), entry: entry.to_owned(), limit };
+        let (limit, told) = if self.limits.json_bytes <= self.json_left {
+            (self.limits.json_bytes, self.limits.json_bytes)
+        } else {
+            (self.json_left, self.limits.all_json_bytes)
+        };
+        let too_large = CaptureError::TooLarge { path: self.path.to_owned(), entry: entry.to_owned(), limit: told };
         let mut text = String::new();
         let read = match self.archive.by_name(entry) {
             Ok(file) => file.take(limit + 1).read_to_string(&mut text).map_err(|error| error.to_string()),
@@ -258,6 +270,7 @@ impl Entries<'_> {
         if text.len() as u64 > limit {
             return Err(too_large);
         }
+        self.json_left -= text.len() as u64;
         Ok(Some(text))
     }
 

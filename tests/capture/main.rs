@@ -2,7 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../entries/mod.rs"]
+mod entries;
+mod histograms;
+mod hostile;
+mod reader;
 mod redaction;
+mod versions;
 
 use std::fs;
 use std::io::Write;
