@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use fleetdiag::diagnose::{Comparison, Diagnosis, Kind, Regression, Verdict, compare};
+use fleetdiag::model::{Blame, CodeLine, Trouble};
 use fleetdiag::report::{Format, Options, comparison, render};
 use made::HOSTILE;
 use serde_json::Value;
@@ -42,7 +43,110 @@ fn analyze(format: &str) -> String {
 }
 
 fn hostile() -> Diagnosis {
-    made::fleet(14, 40, HOSTILE)
+    let mut diagnosis = made::fleet(14, 40, HOSTILE);
+    let blame = Blame { commit: HOSTILE.into(), date: HOSTILE.into(), author: HOSTILE.into() };
+    let line = CodeLine {
+        path: Some(HOSTILE.into()),
+        text: Some(HOSTILE.into()),
+        trouble: Some(Trouble::Unreadable(HOSTILE.into())),
+        blame: Some(blame),
+    };
+    for site in diagnosis.sites.iter().map(|report| &report.site) {
+        if let Some(location) = &site.site.location {
+            diagnosis.code.insert(site.service.clone(), location.clone(), line.clone());
+        }
+    }
+    diagnosis
+}
+
+fn git(directory: &Path, arguments: &[&str]) {
+    let day = "2026-03-01T12:00:00Z";
+    let status = Command::new("git")
+        .arg("-C")
+        .arg(directory)
+        .args(["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"])
+        .args(arguments)
+        .envs([("GIT_AUTHOR_DATE", day), ("GIT_COMMITTER_DATE", day), ("GIT_CONFIG_GLOBAL", "/dev/null")])
+        .status()
+        .expect("tests/setup.sh installs git");
+    assert!(status.success(), "{arguments:?}");
+}
+
+/// A repository with the program of the recorded fleet below a directory, at the lines at which it was when recorded.
+fn repository() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("services/relay/src/demo/programs.rs");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let mut lines = vec![String::new(); 117];
+    lines[70] = "        tokio::spawn(subscription()); // <b>&".to_owned();
+    lines[111] = "    tokio::spawn(std::future::pending::<()>());".to_owned();
+    fs::write(&file, lines.join("\n")).unwrap();
+    git(directory.path(), &["init", "-q"]);
+    git(directory.path(), &["add", "."]);
+    git(directory.path(), &["commit", "-q", "-m", "x"]);
+    directory
+}
+
+#[test]
+fn every_report_shows_the_lines_of_a_checkout() {
+    let repository = repository();
+    let source = repository.path().join("services");
+    let report = |extra: &[&str]| {
+        let source = source.to_str().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_fleetdiag"))
+            .args(["analyze", FLEET, "--source", source, "--blame"])
+            .args(extra)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let json: Value = serde_json::from_str(&report(&["-o", "json"])).unwrap();
+    let code = |at: usize| json["hotspots"][at]["code"].clone();
+    assert_eq!(code(0)["path"], "services/relay/src/demo/programs.rs", "from the root of the repository on");
+    assert_eq!(code(0)["text"], "tokio::spawn(subscription()); // <b>&");
+    assert_eq!((&code(0)["blame"]["date"], &code(0)["blame"]["author"]), (&"2026-03-01".into(), &"Somebody".into()));
+    assert_eq!(code(0)["trouble"], Value::Null);
+    assert_eq!((&code(2)["trouble"], &code(2)["text"]), (&"past-end".into(), &Value::Null));
+    let sites = json["sites"].as_array().unwrap();
+    assert!(sites.iter().any(|site| site["code"]["text"] == code(0)["text"]), "every site has its line");
+    read("document", &json.to_string(), &["docs/report.schema.json"]);
+
+    for (format, line) in [
+        ("human", "    code     tokio::spawn(subscription()); // <b>&\n    by       "),
+        ("human", "    code?    the file ends after 116 lines"),
+        ("markdown", "`tokio::spawn(subscription()); // <b>&`  \nby "),
+        (
+            "html",
+            "<pre class=\"code\" tabindex=\"0\"><code>tokio::spawn(subscription()); &#x2f;&#x2f; &lt;b&gt;&amp;</code>",
+        ),
+        ("github", "file=services/relay/src/demo/programs.rs,line=71,col=9"),
+        ("github", "%0Acode: tokio::spawn(subscription()); // <b>&"),
+    ] {
+        let text = report(&["-o", format]);
+        assert!(text.contains(line), "{format}: {line}\n{text}");
+    }
+    let sarif: Value = serde_json::from_str(&report(&["-o", "sarif"])).unwrap();
+    let place = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "services/relay/src/demo/programs.rs");
+    assert_eq!(place["region"]["snippet"]["text"], code(0)["text"]);
+    read("sarif", &sarif.to_string(), &["target/tools/sarif/schema.json"]);
+}
+
+#[test]
+fn a_checkout_that_cannot_be_used_is_refused_before_anything_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let refused = |arguments: &[&str]| {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_fleetdiag")).args(["analyze", FLEET]).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(refused(&["--source", "/nowhere"]).contains("`--source /nowhere`"));
+    assert!(refused(&["--source", FLEET]).contains("is no directory"));
+    assert!(refused(&["--source", directory.path().to_str().unwrap(), "--blame"]).contains("needs a git repository"));
+    assert!(refused(&["--blame"]).contains("--source"));
 }
 
 #[test]

@@ -123,6 +123,8 @@ fn home() -> (tempfile::TempDir, PathBuf) {
     let work = home.path().join("work");
     fs::create_dir(&work).unwrap();
     fs::copy(FLEET, work.join("baseline.fdcap")).unwrap();
+    // As much of a repository as there must be.
+    fs::create_dir_all(work.join("relay/.git")).unwrap();
     let list = blocks(&fs::read_to_string(Path::new(GUIDE).join("pipeline.md")).unwrap(), &["yaml"]);
     let list = list.iter().find(|block| block.starts_with("suppressions:")).unwrap();
     fs::write(work.join("fleetdiag-suppressions.yaml"), list).unwrap();

@@ -335,6 +335,12 @@ pub struct ReportArgs {
     /// stdout; repeatable
     #[arg(short, long, value_name = "FORMAT[=PATH]")]
     pub output: Vec<OutputSpec>,
+    /// Show the line of code at each place, from this checkout of the application
+    #[arg(long, value_name = "DIR")]
+    pub source: Option<PathBuf>,
+    /// Show who wrote these lines and when, by `git blame`
+    #[arg(long, requires = "source")]
+    pub blame: bool,
     /// Show only the N worst places
     #[arg(long, value_name = "N")]
     pub top: Option<usize>,

@@ -71,6 +71,12 @@ pub struct DiffArgs {
     /// stdout; repeatable
     #[arg(short, long, value_name = "FORMAT[=PATH]", help_heading = "Report")]
     pub output: Vec<OutputSpec>,
+    /// Show the line of code at each place of the later run, from this checkout of the application
+    #[arg(long, value_name = "DIR", help_heading = "Report")]
+    pub source: Option<PathBuf>,
+    /// Show who wrote these lines and when, by `git blame`
+    #[arg(long, requires = "source", help_heading = "Report")]
+    pub blame: bool,
     /// Show only the N worst changes
     #[arg(long, value_name = "N", help_heading = "Report")]
     pub top: Option<usize>,

@@ -12,6 +12,7 @@ use super::live::Live;
 use super::observe::observe;
 use super::planning;
 use super::playbook::Judging;
+use super::source::Checkout;
 use crate::cli::{CheckArgs, Cli};
 use crate::diagnose::{Diagnosis, Gate, compare, confirm, set_aside_known};
 
@@ -19,6 +20,7 @@ pub(super) fn run(args: &CheckArgs, cli: &Cli) -> Result<ExitCode, CommandError>
     // Whatever is wrong with the files is said before any server is asked.
     let judging = Judging::of(&args.judge).map_err(CommandError::usage)?;
     let accepted = suppressions(&args.accept, cli).map_err(CommandError::usage)?;
+    let checkout = Checkout::of(&args.report).map_err(CommandError::usage)?;
     let baseline = match &args.baseline {
         None => None,
         Some(path) => Some(judged(std::slice::from_ref(path), &judging).map_err(CommandError::usage)?.remove(0)),
@@ -50,6 +52,7 @@ pub(super) fn run(args: &CheckArgs, cli: &Cli) -> Result<ExitCode, CommandError>
     confirm(&observations[surplus..], of, &mut diagnosis, &gate);
     diagnosis.verdict_reasons.extend(aside(&diagnosis));
     diagnosis.verdict_reasons.extend(remarks);
+    Checkout::show(checkout.as_ref(), &mut diagnosis);
     match lines {
         Some(lines) => lines.emit(&diagnosis, &args.report, cli)?,
         None => emit(&diagnosis, &args.report, cli)?,

@@ -12,6 +12,7 @@ use super::live::Live;
 use super::observe::observe;
 use super::planning::budget;
 use super::playbook::Judging;
+use super::source::Checkout;
 use crate::cli::{Cli, DemoArgs};
 use crate::demo::{self, Fleet};
 use crate::inventory::{Inventory, Pattern};
@@ -19,6 +20,7 @@ use crate::plan::{Selection, SshSettings, plan};
 
 pub(super) fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, CommandError> {
     let judging = Judging::of(&args.judge).map_err(CommandError::usage)?;
+    let checkout = Checkout::of(&args.report).map_err(CommandError::usage)?;
     if !cli.quiet {
         note("starting a small fleet of tokio programs on this machine");
     }
@@ -35,7 +37,8 @@ pub(super) fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, CommandError> 
     let live = Live::open(&args.report)?;
     let mut collected = observe(&plan, &["demo".to_owned()], &args.collect, cli.quiet, &live)?;
     drop(fleet);
-    let diagnosis = judge(&mut collected.capture, &judging)?;
+    let mut diagnosis = judge(&mut collected.capture, &judging)?;
+    Checkout::show(checkout.as_ref(), &mut diagnosis);
     live.emit(&diagnosis, &args.report, cli)?;
     if !cli.quiet {
         let code = diagnosis.exit_code;

@@ -8,6 +8,7 @@ use super::CommandError;
 use super::emit::{deliver, layout_for, step_summary};
 use super::judge::{judge, open_all};
 use super::playbook::Judging;
+use super::source::Checkout;
 use crate::cli::{Cli, DiffArgs, FailOnChange, JudgeArgs, OutputSpec};
 use crate::diagnose::{Comparison, Regression, compare};
 use crate::report::{Format, comparison};
@@ -27,12 +28,14 @@ pub(super) fn run(args: &DiffArgs, cli: &Cli) -> Result<ExitCode, CommandError> 
 }
 
 fn compared(args: &DiffArgs) -> anyhow::Result<Comparison> {
+    let checkout = Checkout::named(args.source.as_deref(), args.blame)?;
     let mut captures = open_all(&[args.before.clone(), args.after.clone()])?;
     // Both are judged now, by the same rules, whatever the runs themselves went by.
     let (playbook, set) = (args.playbook.clone(), args.set.clone());
     let judging = Judging::of(&JudgeArgs { playbook, set, ..JudgeArgs::default() })?;
     let before = judge(&mut captures[0], &judging)?;
-    let after = judge(&mut captures[1], &judging)?;
+    let mut after = judge(&mut captures[1], &judging)?;
+    Checkout::show(checkout.as_ref(), &mut after);
     let mut comparison = compare(&before, &after);
     comparison.fail_on = args
         .fail_on

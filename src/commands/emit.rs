@@ -91,7 +91,7 @@ fn layout(terminal: bool, width: Option<u16>, top: Option<usize>, cli: &Cli) -> 
 
 /// How a page to read on stdout looks.
 pub(super) fn page_options(cli: &Cli) -> report::Options {
-    let args = ReportArgs { output: Vec::new(), top: None, width: None, wide: false };
+    let args = ReportArgs { output: Vec::new(), top: None, width: None, wide: false, source: None, blame: false };
     options(&args, cli, io::stdout().is_terminal())
 }
 

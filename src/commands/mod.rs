@@ -23,6 +23,7 @@ mod rerun;
 mod settings;
 mod shard;
 mod snapshot;
+mod source;
 mod store;
 mod sweep;
 

@@ -48,6 +48,7 @@ const KEYS: &[(&str, &str, Kind, bool)] = &[
     ("output", "output", Kind::Output, true),
     ("top", "top", Kind::Value, false),
     ("hyperlink_format", "hyperlink-format", Kind::Value, false),
+    ("source", "source", Kind::Path, false),
 ];
 
 /// Commands that are about no fleet of the user's.

@@ -14,6 +14,7 @@ use super::live::Live;
 use super::observe::observe;
 use super::planning;
 use super::playbook::Judging;
+use super::source::Checkout;
 use super::store::store;
 use crate::capture::{Capture, KEEP, Limits, SWEEP};
 use crate::cli::{Cli, CollectArgs, SelectArgs, SweepArgs};
@@ -62,6 +63,7 @@ fn once(args: &SweepArgs, cli: &Cli) -> Result<u8, CommandError> {
     // Read anew each time: hosts come and go, suppressions too.
     let accepted = suppressions(&args.accept, cli).map_err(CommandError::usage)?;
     let judging = Judging::of(&args.judge).map_err(CommandError::usage)?;
+    let checkout = Checkout::of(&args.report).map_err(CommandError::usage)?;
     let (plan, patterns) = plan(args)?;
     let plan = judging.window(plan, &args.collect);
     let label = format!("{SWEEP}{}", patterns.join("-"));
@@ -93,6 +95,7 @@ fn once(args: &SweepArgs, cli: &Cli) -> Result<u8, CommandError> {
     let mut diagnosis = judge(&mut collected.capture, &judging)?;
     points.push(Point::of(&diagnosis));
     let growths = growths(&points);
+    Checkout::show(checkout.as_ref(), &mut diagnosis);
     let since = previous.as_ref().map(|previous| compare(previous, &diagnosis));
     accept(&accepted, &mut diagnosis, &judging.gate);
     let sweep = Sweep { diagnosis: &diagnosis, since: since.as_ref(), growths: &growths, looked_at: points.len() };

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::verdict::Gate;
-use crate::model::{Anomaly, Failure, ObservationWindow, Service, Site, SpawnLocation, TargetId, Vintage};
+use crate::model::{
+    Anomaly, Code, CodeLine, Failure, ObservationWindow, Service, Site, SpawnLocation, TargetId, Vintage,
+};
 use crate::playbook::{Confidence, RuleId, Severity};
 
 /// The judged result of a run. Renderers neither filter nor sort it.
@@ -38,6 +40,16 @@ pub struct Diagnosis {
     pub rules: Vec<RuleFacts>,
     /// What the verdict was made with.
     pub gate: Gate,
+    /// Lines of a local checkout at the places above; empty where nobody named one. Nothing is judged by them.
+    pub code: Code,
+}
+
+impl Diagnosis {
+    /// The line of code at a place, where a checkout was named.
+    #[must_use]
+    pub fn code_at(&self, subject: &Subject) -> Option<&CodeLine> {
+        self.code.at(subject.service(), subject.location())
+    }
 }
 
 /// A finding that was made and does not count for the verdict.

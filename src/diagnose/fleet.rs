@@ -18,7 +18,7 @@ use super::skew::same_as;
 use super::suppress::set_aside;
 use super::verdict::Gate;
 use super::waits::Waits;
-use crate::model::{ContainerSelector, Endpoint, Failure, Service, Snapshot, SpawnLocation, Target, TargetId};
+use crate::model::{Code, ContainerSelector, Endpoint, Failure, Service, Snapshot, SpawnLocation, Target, TargetId};
 use crate::playbook::{Playbook, Rule, Severity};
 
 /// What was seen of a fleet so far: profiles, never tasks.
@@ -114,6 +114,7 @@ impl<'a> Fleet<'a> {
             rules: self.playbook.rules.iter().map(rule_facts).collect(),
             gate: *gate,
             set_aside: Vec::new(),
+            code: Code::default(),
         };
         let on_trial: BTreeSet<_> =
             self.playbook.rules.iter().filter(|rule| rule.dry_run).map(|rule| &rule.id).collect();

@@ -3,6 +3,7 @@
 //! Nothing here reads a file, a socket, the clock or the environment.
 
 mod anomaly;
+mod code;
 mod evidence;
 mod failure;
 mod host;
@@ -15,6 +16,7 @@ mod time;
 mod wait;
 
 pub use anomaly::{Anomaly, AnomalyKind};
+pub use code::{Blame, Code, CodeLine, Trouble};
 pub use evidence::{Ended, Frame, Observation, Outcome, Stream};
 pub use failure::{Failure, Reason, Stage};
 pub use host::{GroupName, HostName, InvalidName};

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use super::fold::fold;
 use super::{terminal, words};
 use crate::diagnose::{Diagnosis, Finding, Hotspot, Status, Subject};
-use crate::model::SpawnLocation;
+use crate::model::{CodeLine, SpawnLocation};
 use crate::playbook::Severity;
 
 /// Annotations of one type that a step may have.
@@ -17,7 +17,8 @@ const PER_TYPE: usize = 10;
 
 pub(super) fn render(diagnosis: &Diagnosis) -> String {
     let findings = diagnosis.hotspots.iter().flat_map(|hotspot| hotspot.findings.iter().map(move |f| (hotspot, f)));
-    let mut text = annotations(findings.map(|(hotspot, found)| finding(hotspot, found)).chain(unseen(diagnosis)));
+    let mut text =
+        annotations(findings.map(|(hotspot, found)| finding(diagnosis, hotspot, found)).chain(unseen(diagnosis)));
     let why = terminal::escape(&words::why(diagnosis));
     // Writing into a String cannot fail.
     let _ = writeln!(text, "fleetdiag: {}, {why}", words::verdict(diagnosis.verdict));
@@ -44,7 +45,7 @@ pub(super) fn annotations(annotations: impl Iterator<Item = (&'static str, Strin
     text
 }
 
-fn finding(hotspot: &Hotspot, finding: &Finding) -> (&'static str, String) {
+fn finding(diagnosis: &Diagnosis, hotspot: &Hotspot, finding: &Finding) -> (&'static str, String) {
     let kind = match finding.severity {
         Severity::Critical => "error",
         Severity::Warning => "warning",
@@ -54,8 +55,10 @@ fn finding(hotspot: &Hotspot, finding: &Finding) -> (&'static str, String) {
     let on = fold(targets.iter().map(String::as_str));
     let title = format!("{} {} on {on}", finding.rule, finding.name);
     let place = words::place(&hotspot.subject);
-    let message = format!("{place}: {}\n{}\ndo: {}", finding.message, finding.evidence, finding.remedy);
-    (kind, command(kind, &location(&hotspot.subject), &title, &message))
+    let code = diagnosis.code_at(&hotspot.subject);
+    let line = super::code::sentence(code).map(|sentence| format!("\n{sentence}")).unwrap_or_default();
+    let message = format!("{place}: {}\n{}{line}\ndo: {}", finding.message, finding.evidence, finding.remedy);
+    (kind, command(kind, &location(&hotspot.subject, code), &title, &message))
 }
 
 /// Hosts of which nothing was seen, in one annotation.
@@ -70,13 +73,15 @@ fn unseen(diagnosis: &Diagnosis) -> Option<(&'static str, String)> {
 }
 
 /// A place in the repository, where there is one.
-pub(super) fn location(subject: &Subject) -> Vec<(&'static str, String)> {
+pub(super) fn location(subject: &Subject, code: Option<&CodeLine>) -> Vec<(&'static str, String)> {
     let (Some(SpawnLocation { file, line, column, .. }), true) = (subject.location(), words::is_ours(subject)) else {
         return Vec::new();
     };
+    // A file that the checkout does not have cannot be annotated.
+    let Some(path) = code.map_or(Some(file.as_str()), |code| code.path.as_deref()) else { return Vec::new() };
     let numbers = [("line", *line), ("col", *column)].into_iter().filter(|(_, number)| *number > 0);
     let numbers = numbers.map(|(name, number)| (name, number.to_string()));
-    [("file", file.clone())].into_iter().chain(numbers).collect()
+    [("file", path.to_owned())].into_iter().chain(numbers).collect()
 }
 
 pub(super) fn command(kind: &str, place: &[(&str, String)], title: &str, message: &str) -> String {

@@ -64,15 +64,23 @@ fn details(text: &mut String, diagnosis: &Diagnosis, options: &Options) -> std::
         if hotspot.severity == Severity::Info && !options.verbose {
             continue;
         }
-        place(text, index + 1, hotspot)?;
+        place(text, index + 1, hotspot, diagnosis)?;
     }
     Ok(())
 }
 
-fn place(text: &mut String, number: usize, hotspot: &Hotspot) -> std::fmt::Result {
+fn place(text: &mut String, number: usize, hotspot: &Hotspot, diagnosis: &Diagnosis) -> std::fmt::Result {
     let beside: Vec<_> = words::beside(&hotspot.subject).iter().map(|word| code(word)).collect();
     let dash = if beside.is_empty() { "" } else { " — " };
     writeln!(text, "\n### {number}. {}{dash}{}\n", code(&words::place(&hotspot.subject)), beside.join(", "))?;
+    let lines = super::code::markdown(diagnosis.code_at(&hotspot.subject));
+    if !lines.is_empty() {
+        writeln!(text, "{}\n", lines.join("  \n"))?;
+    }
+    // What belongs together stands here; in a terminal it stands below the place as well.
+    for related in &hotspot.related {
+        writeln!(text, "{}\n", escape(related))?;
+    }
     for finding in &hotspot.findings {
         let (severity, name) = (mark(finding.severity), escape(&finding.name));
         writeln!(text, "- **{severity} {name}**: {}", escape(&finding.message))?;

@@ -49,7 +49,7 @@ pub(super) fn render(diagnosis: &Diagnosis) -> String {
         coverage: json::coverage(&diagnosis.coverage),
     };
     let targets = diagnosis.targets.iter().map(json::target).map(Event::Target);
-    let hotspots = diagnosis.hotspots.iter().map(json::place).map(Event::Hotspot);
+    let hotspots = diagnosis.hotspots.iter().map(|hotspot| json::place(diagnosis, hotspot)).map(Event::Hotspot);
     [run].into_iter().chain(targets).chain(hotspots).chain([summary]).map(|event| line(&event)).collect()
 }
 

@@ -8,6 +8,7 @@ use super::fold::fold;
 use super::terminal::{escape, escape_json};
 use super::words;
 use crate::diagnose::{Diagnosis, Finding, Hotspot, RuleFacts, Status, Subject, Verdict};
+use crate::model::CodeLine;
 use crate::playbook::Severity;
 
 pub(super) const SCHEMA: &str =
@@ -75,18 +76,22 @@ fn invocation(diagnosis: &Diagnosis) -> Value {
 fn results(diagnosis: &Diagnosis) -> Vec<Value> {
     let mut identities = Identities::default();
     let findings = diagnosis.hotspots.iter().flat_map(|hotspot| hotspot.findings.iter().map(move |f| (hotspot, f)));
-    findings.map(|(hotspot, finding)| result(hotspot, finding, &mut identities)).collect()
+    findings.map(|(hotspot, finding)| result(diagnosis, hotspot, finding, &mut identities)).collect()
 }
 
-fn result(hotspot: &Hotspot, finding: &Finding, identities: &mut Identities) -> Value {
+fn result(diagnosis: &Diagnosis, hotspot: &Hotspot, finding: &Finding, identities: &mut Identities) -> Value {
     let targets: Vec<_> = finding.targets.keys().map(ToString::to_string).collect();
     let on = fold(targets.iter().map(String::as_str));
-    let text = format!("{} (on {on}; {}). {}", finding.message, finding.evidence, finding.remedy);
+    let code = diagnosis.code_at(&hotspot.subject);
+    let mut text = format!("{} (on {on}; {}). {}", finding.message, finding.evidence, finding.remedy);
+    if let Some(sentence) = super::code::sentence(code) {
+        text.push_str(&format!(". {sentence}"));
+    }
     json!({
         "ruleId": finding.rule.0,
         "level": level(finding.severity),
         "message": {"text": escape(&text)},
-        "locations": [location(&hotspot.subject)],
+        "locations": [location(&hotspot.subject, code)],
         "partialFingerprints": identities.fingerprints(&hotspot.subject, &finding.rule.0),
         "properties": {
             "confidence": finding.confidence.as_str(),
@@ -98,15 +103,21 @@ fn result(hotspot: &Hotspot, finding: &Finding, identities: &mut Identities) -> 
 }
 
 /// A file of the repository where the place is in the application's own code, else only a name.
-pub(super) fn location(subject: &Subject) -> Value {
+pub(super) fn location(subject: &Subject, code: Option<&CodeLine>) -> Value {
     let name = escape(&[vec![words::place(subject)], words::beside(subject)].concat().join(" "));
     let mut location = json!({"logicalLocations": [{"fullyQualifiedName": name}]});
     let (Some(at), true, Some(object)) = (subject.location(), words::is_ours(subject), location.as_object_mut()) else {
         return location;
     };
-    let mut physical = json!({"artifactLocation": {"uri": uri(&at.file), "uriBaseId": "SRCROOT"}});
+    // A file that the checkout does not have cannot be pointed at.
+    let Some(path) = code.map_or(Some(at.file.as_str()), |code| code.path.as_deref()) else { return location };
+    let mut physical = json!({"artifactLocation": {"uri": uri(path), "uriBaseId": "SRCROOT"}});
     let numbers = [("startLine", at.line), ("startColumn", at.column)];
-    let region: BTreeMap<_, _> = numbers.into_iter().take_while(|(_, number)| *number > 0).collect();
+    let numbers = numbers.into_iter().take_while(|(_, number)| *number > 0).map(|(name, number)| (name, json!(number)));
+    let mut region: BTreeMap<_, _> = numbers.collect();
+    if let Some(text) = code.and_then(|code| code.text.as_ref()).filter(|_| !region.is_empty()) {
+        region.insert("snippet", json!({"text": escape(text)}));
+    }
     if let (false, Some(physical)) = (region.is_empty(), physical.as_object_mut()) {
         physical.insert("region".to_owned(), json!(region));
     }

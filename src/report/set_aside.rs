@@ -44,7 +44,7 @@ pub(super) struct SetAsideJson<'a> {
     service: &'a str,
     targets: Vec<String>,
     affected: u64,
-    #[cfg_attr(test, schemars(extend("enum" = ["suppressed", "in-baseline", "unconfirmed"])))]
+    #[cfg_attr(test, schemars(extend("enum" = ["suppressed", "dry-run", "in-baseline", "unconfirmed"])))]
     because: &'static str,
     reason: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -105,6 +105,7 @@ pub fn fleet(hosts: usize, sites: usize, text: &str) -> Diagnosis {
         .collect();
     Diagnosis {
         set_aside: Vec::new(),
+        code: fleetdiag::model::Code::default(),
         run: RunFacts {
             started: "2026-11-24T15:03:14Z".into(),
             window: Duration::from_secs(3),

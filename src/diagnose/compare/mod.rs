@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::diagnosis::{Because, Coverage, Diagnosis, Finding, RunFacts, SiteFigures, SiteReport, Status, Subject};
 use super::suppress::set_aside;
 use super::verdict::Gate;
-use crate::model::{Service, TargetId};
+use crate::model::{Code, CodeLine, Service, TargetId};
 use crate::playbook::{RuleId, Severity};
 
 pub use caution::Caution;
@@ -37,6 +37,8 @@ pub struct Comparison {
     pub unchanged: usize,
     /// What fails it; nothing does at first.
     pub fail_on: Vec<Regression>,
+    /// Lines of a local checkout at the places of the later run; empty where nobody named one.
+    pub code: Code,
 }
 
 /// A sort of change that fails a comparison.
@@ -53,6 +55,12 @@ impl Comparison {
     #[must_use]
     pub fn count(&self, kind: Kind) -> usize {
         self.changes.iter().filter(|change| change.kind == kind).count()
+    }
+
+    /// The line of code at a place of the later run, where a checkout was named.
+    #[must_use]
+    pub fn code_at(&self, subject: &Subject) -> Option<&CodeLine> {
+        self.code.at(subject.service(), subject.location())
     }
 
     /// Whether the change fails the comparison.
@@ -202,6 +210,7 @@ pub fn compare(before: &Diagnosis, after: &Diagnosis) -> Comparison {
         changes,
         unchanged,
         fail_on: Vec::new(),
+        code: after.code.clone(),
     }
 }
 

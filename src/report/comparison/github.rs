@@ -23,9 +23,11 @@ fn annotation(comparison: &Comparison, change: &Change) -> (&'static str, String
         Kind::Better | Kind::Gone | Kind::Moved => "notice",
     };
     let place = [vec![words::place(&change.subject)], words::beside(&change.subject)].concat().join(", ");
-    let lines = [vec![place], super::sentences(change)].concat().join("\n");
+    let code = comparison.code_at(&change.subject);
+    let line = super::super::code::sentence(code).into_iter().collect();
+    let lines = [vec![place], super::sentences(change), line].concat().join("\n");
     // What is gone has no line in the code that is checked out.
-    let at = if change.kind == Kind::Gone { Vec::new() } else { location(&change.subject) };
+    let at = if change.kind == Kind::Gone { Vec::new() } else { location(&change.subject, code) };
     (kind, command(kind, &at, &title(change), &lines))
 }
 

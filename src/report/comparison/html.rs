@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use minijinja::value::{Serde, Value};
 use serde::Serialize;
 
+use super::super::code::{self, CodeJson};
 use super::super::html::{self, SCRIPT, STYLE};
 use super::super::words;
 use crate::diagnose::{Change, Comparison, Effect, FindingChange, Kind, SiteFigures};
@@ -29,7 +30,7 @@ struct Page<'a> {
     kinds: Vec<Count>,
     unchanged: String,
     cautions: Vec<&'a str>,
-    changes: Vec<ChangeView>,
+    changes: Vec<ChangeView<'a>>,
 }
 
 #[derive(Serialize)]
@@ -39,13 +40,14 @@ struct Count {
 }
 
 #[derive(Serialize)]
-struct ChangeView {
+struct ChangeView<'a> {
     number: usize,
     kind: &'static str,
     fails: bool,
     place: String,
     beside: String,
     moved: Option<String>,
+    code: Option<CodeJson<'a>>,
     names: String,
     hosts: usize,
     findings: Vec<FindingView>,
@@ -103,7 +105,7 @@ fn page(comparison: &Comparison) -> Page<'_> {
     }
 }
 
-fn view(comparison: &Comparison, number: usize, change: &Change) -> ChangeView {
+fn view<'a>(comparison: &'a Comparison, number: usize, change: &Change) -> ChangeView<'a> {
     let names: Vec<_> = change.findings.iter().map(|finding| finding.name.as_str()).collect();
     let figures: Vec<_> = change.effects.iter().map(|effect| effect.figure).collect();
     let differs = |(before, after): &&(Option<SiteFigures>, Option<SiteFigures>)| before != after;
@@ -114,6 +116,7 @@ fn view(comparison: &Comparison, number: usize, change: &Change) -> ChangeView {
         place: words::place(&change.subject),
         beside: words::beside(&change.subject).join(" · "),
         moved: super::moved(change),
+        code: comparison.code_at(&change.subject).map(code::json),
         names: [names, figures].concat().join(", "),
         hosts: change.by_target.values().filter(differs).count(),
         findings: change.findings.iter().map(finding).collect(),

@@ -22,7 +22,7 @@ pub(super) fn render(comparison: &Comparison, options: &Options) -> String {
 /// Every change, or the first ones.
 pub(super) fn changes(page: &mut Page, comparison: &Comparison) {
     let shown = page.options.shown(comparison.changes.len());
-    comparison.changes.iter().take(shown).for_each(|change| self::change(page, change));
+    comparison.changes.iter().take(shown).for_each(|change| self::change(page, comparison, change));
     let left_out = comparison.changes.len() - shown;
     if left_out > 0 {
         page.blank();
@@ -38,7 +38,7 @@ fn style(kind: Kind) -> Style {
     }
 }
 
-fn change(page: &mut Page, change: &Change) {
+fn change(page: &mut Page, comparison: &Comparison, change: &Change) {
     page.blank();
     page.place(&change.kind.as_str().to_uppercase(), 8, style(change.kind), &change.subject);
     let mut beside = words::beside(&change.subject);
@@ -47,6 +47,8 @@ fn change(page: &mut Page, change: &Change) {
         let dot = page.glyph(" · ", " | ");
         page.paragraph(8, DIM, &escape(&beside.join(dot)));
     }
+    let code = comparison.code_at(&change.subject);
+    super::super::code::human(page, code, 8, 7);
     for finding in &change.findings {
         let label = format!("{} {}", finding.severity.as_str(), finding.name);
         page.labelled(8, &escape(&label), 2, of_severity(finding.severity), &escape(&super::finding(finding)));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::super::code::{self, CodeJson};
 use super::super::json::{Coverage, Run, SubjectJson, coverage, run, subject};
 use super::super::terminal::escape_json;
 use crate::diagnose::{Change, Comparison, Effect, FindingChange, Side, SiteFigures, Told};
@@ -53,6 +54,8 @@ pub(super) struct ChangeJson<'a> {
     subject: SubjectJson<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     moved_from: Option<SubjectJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<CodeJson<'a>>,
     findings: Vec<Finding<'a>>,
     figures: Vec<Figure>,
     targets: BTreeMap<String, Sides>,
@@ -137,7 +140,7 @@ pub(super) fn side(side: &Side) -> SideJson<'_> {
     SideJson { run: run(&side.run), coverage: coverage(&side.coverage) }
 }
 
-pub(super) fn change<'a>(comparison: &Comparison, change: &'a Change) -> ChangeJson<'a> {
+pub(super) fn change<'a>(comparison: &'a Comparison, change: &'a Change) -> ChangeJson<'a> {
     let sides = |(before, after): &(Option<SiteFigures>, Option<SiteFigures>)| Sides {
         before: before.as_ref().map(figures),
         after: after.as_ref().map(figures),
@@ -147,6 +150,7 @@ pub(super) fn change<'a>(comparison: &Comparison, change: &'a Change) -> ChangeJ
         fails: comparison.fails(change),
         subject: subject(&change.subject),
         moved_from: change.moved_from.as_ref().map(subject),
+        code: comparison.code_at(&change.subject).map(code::json),
         findings: change.findings.iter().map(finding).collect(),
         figures: change.effects.iter().map(figure).collect(),
         targets: change.by_target.iter().map(|(target, both)| (target.to_string(), sides(both))).collect(),

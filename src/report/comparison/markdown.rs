@@ -26,7 +26,7 @@ fn write(text: &mut String, comparison: &Comparison, options: &Options) -> std::
     writeln!(text, "\n| | where | what |\n| --- | --- | --- |")?;
     let shown = options.shown(comparison.changes.len());
     for change in comparison.changes.iter().take(shown) {
-        let cells = [kind(change.kind).to_owned(), place(change), what(change)];
+        let cells = [kind(change.kind).to_owned(), place(comparison, change), what(change)];
         writeln!(text, "| {} |", cells.map(|markdown| cell(&markdown)).join(" | "))?;
     }
     let left_out = comparison.changes.len() - shown;
@@ -46,11 +46,13 @@ fn kind(kind: Kind) -> &'static str {
     }
 }
 
-fn place(change: &Change) -> String {
+fn place(comparison: &Comparison, change: &Change) -> String {
     let mut beside = words::beside(&change.subject);
     beside.extend(super::moved(change));
     let beside: String = beside.iter().map(|word| format!(", {}", escape(word))).collect();
-    format!("{}{beside}", code(&words::place(&change.subject)))
+    let at = comparison.code_at(&change.subject);
+    let lines: String = super::super::code::markdown(at).iter().map(|line| format!("<br>{line}")).collect();
+    format!("{}{beside}{lines}", code(&words::place(&change.subject)))
 }
 
 fn what(change: &Change) -> String {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::super::sarif::{Identities, SCHEMA, level, location};
 use super::super::terminal::{escape, escape_json};
 use crate::diagnose::{Change, Comparison, FindingChange, Kind, Subject};
+use crate::model::CodeLine;
 use crate::playbook::Severity;
 
 /// The rule of places whose figures changed and where no rule finds anything.
@@ -61,24 +62,25 @@ fn rules(comparison: &Comparison) -> Vec<Value> {
 /// A result for each finding that changed, or one for the place. A place that only moved is none.
 fn of_change(comparison: &Comparison, change: &Change, identities: &mut Identities) -> Vec<Value> {
     let fails = comparison.fails(change);
+    let at = (&change.subject, comparison.code_at(&change.subject));
     let mut results: Vec<_> = change
         .findings
         .iter()
         .map(|finding| {
             let text = super::finding(finding);
-            result(&change.subject, &finding.rule.0, finding.kind, finding.severity, &text, identities)
+            result(at, &finding.rule.0, finding.kind, finding.severity, &text, identities)
         })
         .collect();
     if results.is_empty() && change.kind != Kind::Moved {
         let severity = if fails { Severity::Warning } else { Severity::Info };
         let text = super::sentences(change).join("; ");
-        results.push(result(&change.subject, FIGURES, change.kind, severity, &text, identities));
+        results.push(result(at, FIGURES, change.kind, severity, &text, identities));
     }
     results
 }
 
 fn result(
-    subject: &Subject,
+    (subject, code): (&Subject, Option<&CodeLine>),
     rule: &str,
     kind: Kind,
     severity: Severity,
@@ -98,7 +100,7 @@ fn result(
         "level": level,
         "baselineState": state,
         "message": {"text": escape(&format!("{}: {text}", kind.as_str()))},
-        "locations": [location(subject)],
+        "locations": [location(subject, code)],
         "partialFingerprints": identities.fingerprints(subject, rule),
     })
 }

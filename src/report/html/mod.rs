@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::fold::fold;
 use super::set_aside::{self, SetAsideJson};
-use super::{terminal, words};
+use super::{code, terminal, words};
 use crate::diagnose::{Diagnosis, Distribution, Finding, Hotspot, SiteReport, Status, TargetReport};
 use crate::playbook::Severity;
 
@@ -72,7 +72,7 @@ struct Page<'a> {
     failed: usize,
     tasks: String,
     severities: Vec<Count>,
-    hotspots: Vec<Place>,
+    hotspots: Vec<Place<'a>>,
     heat: Option<heat::Map>,
     charts: Vec<Chart>,
     sites: Vec<SiteView>,
@@ -102,7 +102,12 @@ fn page(diagnosis: &Diagnosis) -> Page<'_> {
         failed: coverage.failed,
         tasks: words::grouped(coverage.tasks),
         severities: severities(diagnosis),
-        hotspots: diagnosis.hotspots.iter().enumerate().map(|(at, hotspot)| place(at + 1, hotspot)).collect(),
+        hotspots: diagnosis
+            .hotspots
+            .iter()
+            .enumerate()
+            .map(|(at, hotspot)| place(diagnosis, at + 1, hotspot))
+            .collect(),
         heat: heat::map(diagnosis),
         charts: charts(diagnosis),
         sites: diagnosis.sites.iter().map(site).collect(),
@@ -135,7 +140,7 @@ fn severities(diagnosis: &Diagnosis) -> Vec<Count> {
 }
 
 #[derive(Serialize)]
-struct Place {
+struct Place<'a> {
     number: usize,
     severity: &'static str,
     /// For sorting: worse is more.
@@ -147,6 +152,7 @@ struct Place {
     affected: u64,
     rank_reason: String,
     related: Vec<String>,
+    code: Option<code::CodeJson<'a>>,
     findings: Vec<FindingView>,
 }
 
@@ -166,7 +172,7 @@ struct FindingView {
     reference: Option<String>,
 }
 
-fn place(number: usize, hotspot: &Hotspot) -> Place {
+fn place<'a>(diagnosis: &'a Diagnosis, number: usize, hotspot: &Hotspot) -> Place<'a> {
     let names: Vec<_> = hotspot.findings.iter().map(|finding| finding.name.as_str()).collect();
     Place {
         number,
@@ -179,6 +185,7 @@ fn place(number: usize, hotspot: &Hotspot) -> Place {
         affected: hotspot.findings.iter().map(|finding| finding.affected).max().unwrap_or(0),
         rank_reason: hotspot.rank_reason.clone(),
         related: hotspot.related.clone(),
+        code: diagnosis.code_at(&hotspot.subject).map(code::json),
         findings: hotspot.findings.iter().map(finding).collect(),
     }
 }

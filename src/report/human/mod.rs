@@ -6,7 +6,7 @@ mod peers;
 use super::fold::fold;
 use super::page::{BOLD, DIM, PLAIN, Page, of_severity, of_verdict};
 use super::terminal::escape;
-use super::{Options, words};
+use super::{Options, code, words};
 use crate::diagnose::{Diagnosis, Finding, Hotspot, Subject};
 use crate::playbook::Severity;
 pub(super) use hosts::hosts;
@@ -47,6 +47,7 @@ fn hotspots(page: &mut Page, diagnosis: &Diagnosis) {
     for (index, hotspot) in diagnosis.hotspots.iter().take(shown).enumerate() {
         page.blank();
         place(page, index + 1, hotspot);
+        code::human(page, diagnosis.code_at(&hotspot.subject), 4, LABEL + 2);
         times(page, diagnosis, hotspot);
         for finding in &hotspot.findings {
             self::finding(page, finding);

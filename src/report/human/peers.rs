@@ -3,7 +3,7 @@
 use super::super::fold::fold;
 use super::super::page::{BOLD, DIM, PLAIN, Page};
 use super::super::terminal::escape;
-use super::super::words;
+use super::super::{code, words};
 use super::LABEL;
 use crate::diagnose::{Diagnosis, FleetSite, Outlier, Subject, Wait};
 use crate::model::{Service, Site};
@@ -17,6 +17,7 @@ pub(super) fn contention(page: &mut Page, diagnosis: &Diagnosis) {
     let shown = page.options.shown(diagnosis.waits.len());
     for wait in diagnosis.waits.iter().take(shown) {
         one_wait(page, wait);
+        code::human(page, diagnosis.code.at(&wait.service, wait.location.as_ref()), 4, LABEL);
     }
     left_out(page, diagnosis.waits.len() - shown, "more resource");
 }

@@ -158,11 +158,11 @@ pub(super) fn render(diagnosis: &Diagnosis) -> String {
         exit_code: *exit_code,
         run: self::run(run),
         coverage: self::coverage(coverage),
-        hotspots: hotspots.iter().map(place).collect(),
+        hotspots: hotspots.iter().map(|hotspot| place(diagnosis, hotspot)).collect(),
         unjudged: diagnosis.unjudged.iter().map(unjudged).collect(),
         set_aside: diagnosis.set_aside.iter().map(set_aside::json).collect(),
         targets: targets.iter().map(target).collect(),
-        sites: diagnosis.sites.iter().map(site_report).collect(),
+        sites: diagnosis.sites.iter().map(|report| site_report(diagnosis, report)).collect(),
         waits: diagnosis.waits.iter().map(wait).collect(),
         outliers: diagnosis.outliers.iter().map(outlier).collect(),
     };

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::diagnose::{Finding, Hotspot, Subject};
+use super::super::code::{self, CodeJson};
+use crate::diagnose::{Diagnosis, Finding, Hotspot, Subject};
 use crate::model::{Origin, Service, Site, SpawnLocation};
 
 /// One place and everything found there.
@@ -21,6 +22,9 @@ pub(in crate::report) struct Place<'a> {
     /// Its cause elsewhere, what tells its hosts from the others, the same place in other builds.
     related: &'a [String],
     subject: SubjectJson<'a>,
+    /// The line of code there, with `--source`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<CodeJson<'a>>,
     findings: Vec<FindingJson<'a>>,
 }
 
@@ -87,7 +91,7 @@ struct FindingJson<'a> {
     reference: Option<&'a str>,
 }
 
-pub(in crate::report) fn place(hotspot: &Hotspot) -> Place<'_> {
+pub(in crate::report) fn place<'a>(diagnosis: &'a Diagnosis, hotspot: &'a Hotspot) -> Place<'a> {
     Place {
         severity: hotspot.severity.as_str(),
         confidence: hotspot.confidence.as_str(),
@@ -95,6 +99,7 @@ pub(in crate::report) fn place(hotspot: &Hotspot) -> Place<'_> {
         is_consequence: hotspot.is_consequence,
         related: &hotspot.related,
         subject: subject(&hotspot.subject),
+        code: diagnosis.code_at(&hotspot.subject).map(code::json),
         findings: hotspot.findings.iter().map(finding).collect(),
     }
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::super::code::{self, CodeJson};
 use super::place::{Location, SiteJson, location, site};
-use crate::diagnose::{Distribution, FleetSite, Outlier, SiteFigures, SiteReport, Wait};
+use crate::diagnose::{Diagnosis, Distribution, FleetSite, Outlier, SiteFigures, SiteReport, Wait};
 
 /// One spawn site over the fleet, with findings or without.
 #[derive(Serialize)]
@@ -14,6 +15,9 @@ use crate::diagnose::{Distribution, FleetSite, Outlier, SiteFigures, SiteReport,
 pub(super) struct SiteReportJson<'a> {
     #[serde(flatten)]
     site: SiteJson<'a>,
+    /// The line of code there, with `--source`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<CodeJson<'a>>,
     /// Over all targets.
     figures: Figures,
     /// On each target where it was seen.
@@ -129,9 +133,10 @@ pub(super) struct OutlierJson<'a> {
     explained_by: &'a [String],
 }
 
-pub(super) fn site_report(report: &SiteReport) -> SiteReportJson<'_> {
+pub(super) fn site_report<'a>(diagnosis: &'a Diagnosis, report: &'a SiteReport) -> SiteReportJson<'a> {
     SiteReportJson {
         site: fleet_site(&report.site),
+        code: diagnosis.code.at(&report.site.service, report.site.site.location.as_ref()).map(code::json),
         figures: figures(&report.figures),
         targets: report.by_target.iter().map(|(id, of)| (id.to_string(), figures(of))).collect(),
         polls: report.polls.as_ref().map(distribution),
