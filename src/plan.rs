@@ -277,6 +277,7 @@ fn targets(host: &HostName, vars: &Vars) -> Vec<Target> {
         route: route.clone(),
         endpoint: endpoint(setting),
         attributes: vars.attributes.clone(),
+        thresholds: vars.thresholds.clone(),
     };
     match &vars.consoles {
         Some(consoles) => consoles
@@ -294,6 +295,7 @@ fn direct(named: &DirectTarget) -> Target {
         route: Route::Direct,
         endpoint: named.endpoint.clone(),
         attributes: BTreeMap::new(),
+        thresholds: BTreeMap::new(),
     }
 }
 

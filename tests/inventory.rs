@@ -173,11 +173,16 @@ fn every_mistake_in_every_file_is_told_at_once() {
             "[web]\na console=docker:\na\nb ansible_port=x rest\nc:\nd 'open\n[wbe:vars]\nx=1\n[up:children]\nwebb\n[web:chlidren]\nz\n[web:vars]\nno assignment\n",
         ),
         ("group_vars/web.yml", "- a list\n"),
-        ("host_vars/a.yml", "service: [x]\nansible_port: 0\n"),
+        (
+            "host_vars/a.yml",
+            "service: [x]\nansible_port: 0\nfleetdiag_thresholds: {long-pol: {age: 1s}, starved: {wait: 5}}\n",
+        ),
         ("cycle.yaml", "one: {children: {two: {children: {one: }}}}\n"),
     ]);
     let text = load(files.path(), &["hosts.yaml", "hosts.ini", "cycle.yaml"]).unwrap_err();
     for expected in [
+        "host_vars/a.yml:3:24: no rule `long-pol`",
+        "host_vars/a.yml:3:61: `wait` is of another kind",
         "hosts.yaml:2:3: unknown key `hsots`",
         "did you mean `hosts`?",
         "hosts.yaml:4:5: `-oProxyCommand=x` begins with `-`",

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("source", &[]),
-    ("inventory", &["model", "source"]),
+    ("inventory", &["model", "source", "playbook"]),
     ("playbook", &["model", "source"]),
     ("plan", &["model", "source", "inventory"]),
     ("decode", &["model"]),

@@ -47,7 +47,11 @@ fn recorded() -> Vec<Seen> {
 }
 
 fn diagnose<'a>(seen: impl IntoIterator<Item = &'a Seen>) -> Diagnosis {
-    let mut fleet = Fleet::new(&RULES);
+    diagnose_by(&RULES, seen)
+}
+
+fn diagnose_by<'a>(playbook: &Playbook, seen: impl IntoIterator<Item = &'a Seen>) -> Diagnosis {
+    let mut fleet = Fleet::new(playbook);
     for seen in seen {
         match seen {
             Seen::Observed(target, snapshot) => fleet.observed(target, Snapshot::clone(snapshot)),
@@ -159,6 +163,7 @@ fn hostile() -> Diagnosis {
         route: Route::Direct,
         endpoint: Endpoint::Tcp { host: HOSTILE.into(), port: 1 },
         attributes: [(HOSTILE.to_owned(), HOSTILE.to_owned())].into(),
+        thresholds: [(HOSTILE.to_owned(), [(HOSTILE.to_owned(), HOSTILE.to_owned())].into())].into(),
     };
     let at = TargetTime::from_nanos;
     let lost =
@@ -207,6 +212,40 @@ fn nothing_that_a_target_says_reaches_the_terminal_as_control() {
             assert_eq!(bad, None, "{text}");
         }
     }
+}
+
+#[test]
+fn thresholds_of_the_inventory_hold_for_their_hosts_and_flags_beat_them() {
+    // The limits of one rule on single hosts, and what it then says.
+    let found = |playbook: &Playbook, rule: &str, limits: &[(&str, &str)]| {
+        let mut seen = recorded();
+        for seen in &mut seen {
+            let Seen::Observed(target, _) = seen else { continue };
+            for (host, limit) in limits.iter().filter(|(host, _)| target.id.host.as_str() == *host) {
+                let (name, value) = limit.split_once('=').unwrap();
+                let limits = [(name.to_owned(), value.to_owned())].into();
+                assert!(target.thresholds.insert(rule.to_owned(), limits).is_none(), "{host}");
+            }
+        }
+        let diagnosis = diagnose_by(playbook, &seen);
+        let findings = diagnosis.hotspots.into_iter().flat_map(|hotspot| hotspot.findings);
+        let found = findings.filter(|finding| finding.rule.0 == rule);
+        found.map(|finding| (finding.message, finding.targets.into_keys().collect::<Vec<_>>())).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&RULES, "FD102", &[]).len(), 1);
+    assert_eq!(found(&RULES, "FD102", &[("jobs-02", "age=1h")]), []);
+    assert_eq!(found(&RULES, "FD102", &[("jobs-01", "age=1h")]).len(), 1, "of another host");
+    assert_eq!(found(&RULES, "FD102", &[("jobs-02", "age=soon")]).len(), 1, "a capture may hold anything");
+    let mut pinned = RULES.clone();
+    pinned.set("stuck-poll.age=2s").unwrap();
+    assert_eq!(found(&pinned, "FD102", &[("jobs-02", "age=1h")]).len(), 1, "the command line counts more");
+
+    let one = found(&RULES, "FD005", &[("relay-02", "size_bytes=1")]);
+    let is_told =
+        |(message, targets): &(String, Vec<TargetId>)| targets.len() == 1 && message.contains("take 1 bytes or");
+    assert!(one.iter().any(is_told), "{one:?}");
+    let two = found(&RULES, "FD005", &[("relay-02", "size_bytes=1"), ("relay-03", "size_bytes=2")]);
+    assert!(two.iter().any(|(message, _)| message.contains("take 1 bytes to 2 bytes or more")), "{two:?}");
 }
 
 proptest! {

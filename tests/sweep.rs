@@ -55,7 +55,28 @@ fn a_leak_that_no_window_shows_shows_over_sweeps() {
     assert_eq!(found[2].matches('→').count(), 4, "{out}");
     assert_eq!(out.matches("LEAK?").count(), 2, "in the fourth and the fifth, and nothing else leaks: {out}");
     assert_eq!(captures(home.path()).len(), 5);
-    assert!(fs::read_to_string(&metrics).unwrap().ends_with("# EOF\n"));
+    let metrics = fs::read_to_string(&metrics).unwrap();
+    assert!(metrics.contains("fleetdiag_trend_sweeps 5\n") && metrics.ends_with("# EOF\n"), "{metrics}");
+    assert!(metrics.contains("fleetdiag_growing_places{service=\"jobs\"} 1\n"), "{metrics}");
+
+    // The same as a finding, for programs, and judged by limits of one's own.
+    let document = |set: &str| -> serde_json::Value {
+        let once = ["sweep", "-i", &hosts, "-w", "200ms", "--fail-on", "never", "-o", "json", "--set", set];
+        let (code, out, err) = fleetdiag(home.path(), &once);
+        assert_eq!(code, 0, "{out}{err}");
+        serde_json::from_str(&out).unwrap()
+    };
+    let growth = |json: &serde_json::Value| -> Vec<String> {
+        let findings =
+            json["hotspots"].as_array().unwrap().iter().flat_map(|place| place["findings"].as_array().unwrap());
+        let growing = findings.filter(|finding| finding["rule"] == "FD205");
+        growing.flat_map(|finding| finding["targets"].as_object().unwrap().keys().cloned()).collect()
+    };
+    let json = document("task-growth.sweeps=6");
+    assert_eq!((&json["trends"]["sweeps"], growth(&json)), (&6.into(), vec!["jobs-01".to_owned()]));
+    let counts = json["trends"]["growing"][0]["targets"]["jobs-01"].as_array().unwrap();
+    assert_eq!(counts.len(), 6, "{json}");
+    assert_eq!(growth(&document("task-growth.sweeps=100")), Vec::<String>::new());
 }
 
 #[test]

@@ -312,8 +312,8 @@ pub struct JudgeArgs {
     /// Judge with this playbook: a name of `playbook list`, or a file; repeatable, later ones override earlier ones
     #[arg(short = 'p', long, value_name = "NAME|PATH")]
     pub playbook: Vec<String>,
-    /// Change a threshold; repeatable, for example `--set long-poll.typical=50ms`
-    #[arg(long, value_name = "RULE.THRESHOLD=VALUE")]
+    /// Change a threshold, whatever playbooks and inventory say; repeatable, for example `--set long-poll.typical=50ms`
+    #[arg(long, visible_alias = "threshold", value_name = "RULE.THRESHOLD=VALUE")]
     pub set: Vec<String>,
     /// Exit with 1 on findings of this severity or worse: info, warning, critical, or never
     #[arg(long, value_name = "SEVERITY", value_parser = severity)]

@@ -8,7 +8,7 @@ use super::playbook::Judging;
 use super::store::resolve;
 use crate::capture::{Capture, CaptureError, Limits, merge};
 use crate::decode::{self, Decoder};
-use crate::diagnose::{Diagnosis, Fleet, RunFacts};
+use crate::diagnose::{Diagnosis, Fleet, Point, RunFacts};
 use crate::model::{Observation, Outcome, Snapshot};
 
 /// Opens captures by path or by their names in the store.
@@ -35,6 +35,11 @@ pub(super) fn open_merged(names: &[PathBuf]) -> anyhow::Result<Capture> {
 
 /// Judges a capture target by target, so that memory holds one of them at a time.
 pub(super) fn judge(capture: &mut Capture, judging: &Judging) -> anyhow::Result<Diagnosis> {
+    judge_after(capture, judging, Vec::new())
+}
+
+/// As [`judge`], after earlier runs, oldest first.
+pub(super) fn judge_after(capture: &mut Capture, judging: &Judging, history: Vec<Point>) -> anyhow::Result<Diagnosis> {
     let Judging { playbook, gate } = judging;
     let facts = RunFacts {
         started: capture.run().started.to_string(),
@@ -45,7 +50,7 @@ pub(super) fn judge(capture: &mut Capture, judging: &Judging) -> anyhow::Result<
         interrupted: capture.interrupted(),
     };
     let targets: Vec<_> = capture.targets().map(|(target, outcome)| (target.clone(), outcome.clone())).collect();
-    let mut fleet = Fleet::new(playbook);
+    let mut fleet = Fleet::after(playbook, history);
     for (index, (target, outcome)) in targets.iter().enumerate() {
         match outcome {
             Outcome::Failed(failure) => fleet.failed(target, failure),

@@ -9,9 +9,9 @@ use super::emit::print;
 use super::judge::{judge, open_merged};
 use super::playbook::{Judging, read};
 use crate::cli::{Cli, JudgeArgs};
-use crate::diagnose::{Diagnosis, Finding, Subject, Verdict};
-use crate::playbook::Severity;
-use crate::source::{Complaints, Node, Source, shown};
+use crate::diagnose::{Because, Diagnosis, Finding, Subject, Verdict};
+use crate::playbook::{Playbook, Severity, catalogue, of_catalogue};
+use crate::source::{Complaint, Complaints, Node, Place, Source, shown};
 
 const KEYS: &[&str] = &["playbook", "capture", "set", "verdict", "expect", "absent", "nothing_else"];
 const FINDING: &[&str] = &["rule", "severity", "at", "host", "affected"];
@@ -19,6 +19,8 @@ const FINDING: &[&str] = &["rule", "severity", "at", "host", "affected"];
 /// What a file expects.
 #[derive(Default)]
 struct Case {
+    /// The file.
+    text: String,
     playbook: Vec<String>,
     captures: Vec<PathBuf>,
     set: Vec<String>,
@@ -32,6 +34,8 @@ struct Case {
 /// One finding; what is not said may be anything.
 #[derive(Default)]
 struct Expected {
+    /// Where the file names the rule.
+    place: Option<Place>,
     rule: Option<String>,
     severity: Option<Severity>,
     at: Option<String>,
@@ -40,10 +44,11 @@ struct Expected {
 }
 
 pub(super) fn run(files: &[PathBuf], cli: &Cli) -> Result<ExitCode, CommandError> {
-    let mut failed = 0;
+    let (mut failed, mut ran) = (0, 0);
     for path in files {
         let case = load(path).map_err(CommandError::usage)?;
         let wrong = case.run(path).map_err(CommandError::usage)?;
+        ran += 1;
         let mut text = String::new();
         if !wrong.is_empty() || !cli.quiet {
             // Writing into a String cannot fail.
@@ -54,6 +59,9 @@ pub(super) fn run(files: &[PathBuf], cli: &Cli) -> Result<ExitCode, CommandError
         }
         failed += usize::from(!wrong.is_empty());
         print(&text)?;
+    }
+    if ran > 1 && !cli.quiet {
+        print(&format!("{} of {ran} as expected\n", ran - failed))?;
     }
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
@@ -73,8 +81,21 @@ impl Case {
             max_unreachable: None,
         };
         let captures: Vec<_> = self.captures.iter().map(|capture| beside(&capture.to_string_lossy())).collect();
-        let diagnosis = judge(&mut open_merged(&captures)?, &Judging::of(&args)?)?;
+        let judging = Judging::of(&args)?;
+        self.check_rules(path, &judging.playbook)?;
+        let diagnosis = judge(&mut open_merged(&captures)?, &judging)?;
         Ok(self.compare(&diagnosis))
+    }
+
+    /// A rule that nobody knows is never found, so a misspelt one must not pass for absent.
+    fn check_rules(&self, path: &Path, playbook: &Playbook) -> anyhow::Result<()> {
+        let known = [playbook.rules.as_slice(), catalogue()].concat();
+        let wrong = self.expect.iter().chain(&self.absent).filter_map(|expected| {
+            let wrong = of_catalogue(&known, expected.rule.as_ref()?).err()?;
+            Some(Complaint { place: expected.place, what: wrong.what, instead: Some(wrong.instead) })
+        });
+        let wrong: Vec<_> = wrong.collect();
+        if wrong.is_empty() { Ok(()) } else { Err(Complaints::of(path, &self.text, wrong).into()) }
     }
 
     fn compare(&self, diagnosis: &Diagnosis) -> Vec<String> {
@@ -83,6 +104,9 @@ impl Case {
             .iter()
             .flat_map(|hotspot| hotspot.findings.iter().map(|finding| (place(&hotspot.subject), finding)))
             .collect();
+        // Dry runs do not count for the verdict; whether they find what they should is what they are run for.
+        let on_trial = diagnosis.set_aside.iter().filter(|part| part.because == Because::DryRun);
+        let on_trial: Vec<_> = on_trial.map(|part| (place(&part.subject), &part.finding)).collect();
         let mut wrong = Vec::new();
         let verdict = match diagnosis.verdict {
             Verdict::Pass => "pass",
@@ -92,7 +116,8 @@ impl Case {
         if let Some(expected) = self.verdict.as_ref().filter(|expected| *expected != verdict) {
             wrong.push(format!("the verdict is {verdict}, not {expected}: {}", diagnosis.verdict_reasons.join("; ")));
         }
-        let any = |expected: &Expected| found.iter().find(|(place, finding)| expected.is(place, finding));
+        let any =
+            |expected: &Expected| found.iter().chain(&on_trial).find(|(place, finding)| expected.is(place, finding));
         wrong.extend(
             self.expect
                 .iter()
@@ -160,7 +185,7 @@ fn load(path: &Path) -> anyhow::Result<Case> {
 
 fn parse(path: &Path, text: &str) -> Result<Case, Complaints> {
     let mut source = Source::new(path, text);
-    let mut case = Case::default();
+    let mut case = Case { text: text.to_owned(), ..Case::default() };
     if let Some(root) = source.parse() {
         source.expect_keys(root.mapping().unwrap_or_default(), KEYS);
         let texts = |key: &str| match root.get(key) {
@@ -221,7 +246,8 @@ fn findings(source: &mut Source<'_>, list: Option<&Node>) -> Vec<Expected> {
         if let (Some(node), None) = (item.get("affected"), affected) {
             source.complain(node.place, "this is no number of tasks");
         }
-        findings.push(Expected { rule: text("rule"), severity, at: text("at"), host: text("host"), affected });
+        let place = item.get("rule").map(|node| node.place);
+        findings.push(Expected { place, rule: text("rule"), severity, at: text("at"), host: text("host"), affected });
     }
     if let Some(node) = list.filter(|node| node.sequence().is_none()) {
         source.complain(node.place, format!("this must be a list of findings, it is {}", node.kind()));

@@ -284,17 +284,6 @@ mod tests {
     use super::*;
     use crate::decode::normalize;
 
-    fn args(source: &Path) -> ReportArgs {
-        ReportArgs {
-            output: Vec::new(),
-            top: None,
-            width: None,
-            wide: false,
-            source: Some(source.to_owned()),
-            blame: false,
-        }
-    }
-
     fn checkout(files: &[(&str, &str)]) -> (tempfile::TempDir, Checkout) {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().join("relay");
@@ -303,7 +292,7 @@ mod tests {
             fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
             fs::write(root.join(path), text).unwrap();
         }
-        let checkout = Checkout::of(&args(&root)).unwrap().unwrap();
+        let checkout = Checkout::named(Some(&root), false).unwrap().unwrap();
         (directory, checkout)
     }
 

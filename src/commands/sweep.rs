@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use super::CommandError;
 use super::accepted::{accept, suppressions};
 use super::emit::{complain, deliver, layout_for, note};
-use super::judge::judge;
+use super::judge::judge_after;
 use super::live::Live;
 use super::observe::observe;
 use super::planning;
@@ -19,7 +19,7 @@ use super::store::store;
 use crate::capture::{Capture, KEEP, Limits, SWEEP};
 use crate::cli::{Cli, CollectArgs, SelectArgs, SweepArgs};
 use crate::collect::pause;
-use crate::diagnose::{Diagnosis, Point, compare, growths};
+use crate::diagnose::{Diagnosis, Point, compare};
 use crate::plan::Plan;
 use crate::report::{self, Format, Sweep};
 
@@ -78,7 +78,7 @@ fn once(args: &SweepArgs, cli: &Cli) -> Result<u8, CommandError> {
     let mut previous = None;
     for path in recent {
         // One damaged file must not end a schedule.
-        match judged(path, &judging) {
+        match judged(path, &judging, &points) {
             Ok(diagnosis) => {
                 points.push(Point::of(&diagnosis));
                 previous = Some(diagnosis);
@@ -92,13 +92,11 @@ fn once(args: &SweepArgs, cli: &Cli) -> Result<u8, CommandError> {
     if let Err(error) = store.prune(KEEP) {
         note(&format!("old captures were not removed: {error}"));
     }
-    let mut diagnosis = judge(&mut collected.capture, &judging)?;
-    points.push(Point::of(&diagnosis));
-    let growths = growths(&points);
+    let mut diagnosis = judge_after(&mut collected.capture, &judging, points)?;
     Checkout::show(checkout.as_ref(), &mut diagnosis);
     let since = previous.as_ref().map(|previous| compare(previous, &diagnosis));
     accept(&accepted, &mut diagnosis, &judging.gate);
-    let sweep = Sweep { diagnosis: &diagnosis, since: since.as_ref(), growths: &growths, looked_at: points.len() };
+    let sweep = Sweep { diagnosis: &diagnosis, since: since.as_ref() };
     print(&sweep, args, cli, &live)?;
     Ok(diagnosis.exit_code)
 }
@@ -118,8 +116,9 @@ fn history(label: &str, now: jiff::Timestamp) -> anyhow::Result<(Vec<std::path::
     Ok((past.into_iter().map(|entry| entry.path).collect(), future.len()))
 }
 
-fn judged(path: &Path, judging: &Judging) -> anyhow::Result<Diagnosis> {
-    judge(&mut Capture::open(path, Limits::default())?, judging)
+/// An earlier sweep, judged after those before it, so that what they show is not news in the next one.
+fn judged(path: &Path, judging: &Judging, before: &[Point]) -> anyhow::Result<Diagnosis> {
+    judge_after(&mut Capture::open(path, Limits::default())?, judging, before.to_vec())
 }
 
 /// The sweep itself on stdout, unless another format was asked for there.

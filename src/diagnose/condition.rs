@@ -8,7 +8,7 @@ use super::distribution::Tails;
 use super::facts::{FleetFacts, Found, HostFacts, SiteFacts, measured};
 use super::profile::SiteProfile;
 use crate::model::{Service, TargetId};
-use crate::playbook::{Condition, Confidence, Facts, Judgement, Of, Rule, Severity, metric};
+use crate::playbook::{Condition, Confidence, Facts, Judgement, Limits, Of, Rule, Severity, metric};
 
 const ONE_SAMPLE: &str = "seen in one sample only; a longer `--window` confirms it or not";
 const IN_PART: &str = "a target was seen in part: its counts are lower bounds";
@@ -188,7 +188,7 @@ fn finding(
     let numbers = Found { affected, of, hosts: targets.len(), hosts_observed: in_service };
     let facts = |name: &str| facts(&numbers, name);
     let caps = cap.into_iter().map(str::to_owned).collect();
-    judged(rule, &facts, confidence, caps).map(|Judged { severity, message, caps }| Finding {
+    judged(rule, &facts, confidence, caps, &Limits::new()).map(|Judged { severity, message, caps }| Finding {
         rule: rule.id.clone(),
         name: rule.name.clone(),
         severity,
@@ -214,13 +214,19 @@ pub(super) struct Judged {
 }
 
 /// The first outcome that applies. A mere lead is for information, whatever it would be if it were true.
-pub(super) fn judged(rule: &Rule, facts: Facts<'_>, confidence: Confidence, mut caps: Vec<String>) -> Option<Judged> {
+pub(super) fn judged(
+    rule: &Rule,
+    facts: Facts<'_>,
+    confidence: Confidence,
+    mut caps: Vec<String>,
+    limits: &Limits,
+) -> Option<Judged> {
     let chosen = rule.outcome(facts)?;
     if !chosen.missing.is_empty() {
         caps.push(format!("no worse outcome could be judged, for want of {}", chosen.missing.join(", ")));
     }
     let severity = if confidence == Confidence::Low { Severity::Info } else { chosen.outcome.severity };
-    Some(Judged { severity, message: rule.message(chosen.outcome, facts), caps })
+    Some(Judged { severity, message: rule.message_within(chosen.outcome, limits, facts), caps })
 }
 
 /// As sure as the surest of the targets allows.

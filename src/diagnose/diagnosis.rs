@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::compare::Trends;
 use super::verdict::Gate;
 use crate::model::{
     Anomaly, Code, CodeLine, Failure, ObservationWindow, Service, Site, SpawnLocation, TargetId, Vintage,
@@ -40,6 +41,8 @@ pub struct Diagnosis {
     pub rules: Vec<RuleFacts>,
     /// What the verdict was made with.
     pub gate: Gate,
+    /// What earlier runs show together with this one, of every site; empty where nobody gave them.
+    pub trends: Trends,
     /// Lines of a local checkout at the places above; empty where nobody named one. Nothing is judged by them.
     pub code: Code,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::compare::{Point, Trends};
 use super::condition::{self, Conditions, Evidence};
 use super::detect;
 use super::diagnosis::{
@@ -9,6 +10,7 @@ use super::diagnosis::{
     TargetReport,
 };
 use super::facts::{FleetFacts, HostFacts};
+use super::growth;
 use super::hits::Hits;
 use super::outliers::{Peer, Peers, outliers};
 use super::profile::{Places, SiteProfile, counts, detectors, profile};
@@ -18,7 +20,9 @@ use super::skew::same_as;
 use super::suppress::set_aside;
 use super::verdict::Gate;
 use super::waits::Waits;
-use crate::model::{Code, ContainerSelector, Endpoint, Failure, Service, Snapshot, SpawnLocation, Target, TargetId};
+use crate::model::{
+    Code, ContainerSelector, Endpoint, Failure, Service, Snapshot, SpawnLocation, Target, TargetId, Thresholds,
+};
 use crate::playbook::{Playbook, Rule, Severity};
 
 /// What was seen of a fleet so far: profiles, never tasks.
@@ -31,6 +35,9 @@ pub struct Fleet<'a> {
     services: BTreeMap<Service, usize>,
     targets: BTreeMap<TargetId, TargetReport>,
     peers: Peers,
+    /// What the inventory sets for targets, where it does.
+    thresholds: BTreeMap<TargetId, Thresholds>,
+    history: Vec<Point>,
 }
 
 impl<'a> Fleet<'a> {
@@ -45,13 +52,24 @@ impl<'a> Fleet<'a> {
             services: BTreeMap::new(),
             targets: BTreeMap::new(),
             peers: Peers::new(),
+            thresholds: BTreeMap::new(),
+            history: Vec::new(),
         }
+    }
+
+    /// Nothing seen yet, after earlier runs, oldest first.
+    #[must_use]
+    pub fn after(playbook: &'a Playbook, history: Vec<Point>) -> Self {
+        Self { history, ..Self::new(playbook) }
     }
 
     /// Adds a target that was observed, and drops its tasks.
     pub fn observed(&mut self, target: &Target, snapshot: Snapshot) {
         *self.services.entry(target.service.clone()).or_default() += 1;
-        let profile = profile(&self.playbook.rules, target, &snapshot);
+        if !target.thresholds.is_empty() {
+            self.thresholds.insert(target.id.clone(), target.thresholds.clone());
+        }
+        let profile = profile(&self.playbook.rules_for(&target.thresholds), target, &snapshot);
         self.peers.insert(target.id.clone(), peer(target, &snapshot));
         let status = Status::Observed {
             partial: snapshot.anomalies.iter().any(crate::model::Anomaly::makes_partial),
@@ -87,12 +105,14 @@ impl<'a> Fleet<'a> {
     #[must_use]
     pub fn diagnose(mut self, run: RunFacts, gate: &Gate) -> Diagnosis {
         let moved = self.join_builds();
+        let trends = self.trends();
         let coverage = coverage(self.targets.values());
+        let waits = std::mem::take(&mut self.waits).into_report();
         let outliers = outliers(&self.sites, &self.peers);
         let evidence = self.evidence(coverage);
         let Conditions { places, unjudged } = condition::judge(&self.playbook.rules, &evidence);
         let mut hotspots = hotspots(&self.places, places, self.playbook, &evidence);
-        relate(&mut hotspots, self.playbook, &self.peers);
+        relate(&mut hotspots, self.playbook, &self.peers, &waits);
         tell_moved(&mut hotspots, &moved);
         rank(&mut hotspots);
         let mut targets: Vec<_> = self.targets.into_values().collect();
@@ -109,11 +129,12 @@ impl<'a> Fleet<'a> {
             unjudged,
             targets,
             sites: self.sites.into_iter().map(|(site, profile)| site_report(site, profile)).collect(),
-            waits: self.waits.into_report(),
+            waits,
             outliers,
             rules: self.playbook.rules.iter().map(rule_facts).collect(),
             gate: *gate,
             set_aside: Vec::new(),
+            trends,
             code: Code::default(),
         };
         let on_trial: BTreeSet<_> =
@@ -123,6 +144,18 @@ impl<'a> Fleet<'a> {
         }
         gate.judge_again(&mut diagnosis);
         diagnosis
+    }
+
+    /// What keeps growing, where there are earlier runs to tell.
+    fn trends(&mut self) -> Trends {
+        let mut points = std::mem::take(&mut self.history);
+        if points.is_empty() {
+            return Trends::default();
+        }
+        points.push(Point::now(&self.sites, &self.targets));
+        let (trends, places) = growth::judged(self.playbook, &points, &self.thresholds);
+        self.add_places(places);
+        trends
     }
 
     fn evidence(&self, coverage: Coverage) -> Evidence<'_> {

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 
 use super::detect::{Hit, Measure};
 use crate::model::{TargetId, Task};
-use crate::playbook::Confidence;
+use crate::playbook::{Confidence, Detector, Limits};
 
 /// What one rule recognised at one place. Adding is associative and commutative.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(super) struct Hits {
     /// Of how many tasks on these targets; zero at a spawn site, whose figures tell.
     pub of: u64,
     pub worst: Option<Worst>,
+    /// What the rule's thresholds are on these targets.
+    pub limits: Limits,
 }
 
 /// The worst case: by magnitude, then whatever makes it unique, so that the choice does not depend on order.
@@ -45,6 +47,16 @@ impl Hits {
         }
         self.of = self.of.saturating_add(other.of);
         self.worst = self.worst.take().max(other.worst);
+        for (name, (least, most)) in other.limits {
+            let known = self.limits.entry(name).or_insert((least, most));
+            *known = (known.0.min(least), known.1.max(most));
+        }
+    }
+
+    /// With the thresholds by which it was recognised.
+    pub(super) fn by(mut self, detector: Detector) -> Self {
+        self.limits = detector.thresholds().into_iter().map(|(name, value)| (name, (value.raw, value.raw))).collect();
+        self
     }
 
     /// A hit on a place as a whole: `affected` tasks of `of`.
@@ -142,6 +154,7 @@ impl Found {
             caps,
             targets: BTreeMap::from([(target.clone(), self.count())]),
             of: 0,
+            limits: Limits::new(),
             worst: self.worst.map(|(confidence, magnitude, beside, measure, task_id)| Worst {
                 confidence,
                 magnitude,

@@ -8,6 +8,7 @@ mod diagnosis;
 mod distribution;
 mod facts;
 mod fleet;
+mod growth;
 mod hits;
 mod outliers;
 mod profile;
@@ -20,8 +21,8 @@ mod waits;
 mod words;
 
 pub use compare::{
-    Caution, Change, Comparison, Effect, FindingChange, Growth, Kind, Point, Regression, Side, Told, compare, confirm,
-    growths, set_aside_known,
+    Caution, Change, Comparison, Effect, FindingChange, Growth, Kind, Point, Regression, Side, Told, Trends, compare,
+    confirm, set_aside_known,
 };
 pub use diagnosis::{
     Because, Counts, Coverage, Diagnosis, Distribution, Finding, FleetSite, Hotspot, Outlier, RuleFacts, RunFacts,

@@ -131,7 +131,7 @@ const SITES_OF_A_RUNTIME: usize = 3;
 impl Judged<'_> {
     fn put(&mut self, subject: Subject, hits: Hits) {
         let cap = self.detector.cap(&self.snapshot.anomalies);
-        let hits = hits.capped(cap.as_ref());
+        let hits = hits.capped(cap.as_ref()).by(self.detector);
         self.places.entry(subject).or_default().entry(self.rule).or_default().merge(hits);
     }
 

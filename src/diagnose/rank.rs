@@ -131,7 +131,7 @@ fn finding(rule: &Rule, hits: &Hits, subject: &Subject, seen: &Evidence<'_>) -> 
         };
         found.fact(name).or_else(of_site).or_else(|| seen.fleet.fact(name))
     };
-    let Judged { severity, message, caps } = judged(rule, &facts, confidence, caps)?;
+    let Judged { severity, message, caps } = judged(rule, &facts, confidence, caps, &hits.limits)?;
     Some(Finding {
         rule: rule.id.clone(),
         name: rule.name.clone(),

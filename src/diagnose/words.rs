@@ -66,6 +66,7 @@ fn figures(detector: Detector, worst: &Worst) -> String {
         Detector::WakerChurn { .. } => format!("{beside} wakes for {magnitude} polls"),
         Detector::LockContention { .. }
         | Detector::Deadlock
+        | Detector::TaskGrowth { .. }
         | Detector::ChannelBacklog { .. }
         | Detector::PermitsExhausted { .. }
         | Detector::ConsoleMemory { .. }

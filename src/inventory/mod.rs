@@ -17,6 +17,7 @@ mod literal;
 mod load;
 mod pattern;
 mod ssh_config;
+mod thresholds;
 mod typed;
 mod variables;
 mod vars;

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use super::Resolved;
 use super::check::unknown;
 use super::console::{ConsoleSetting, NamedConsole, console, consoles};
-use crate::model::HostName;
+use super::thresholds::thresholds;
+use crate::model::{HostName, Thresholds};
 use crate::source::{Complaints, Node, Source, Value, nearest, shown};
 
 /// Every variable with a meaning for us; of two with the same meaning the later counts, as in Ansible.
@@ -14,6 +15,7 @@ const SETTINGS: &[&str] = &[
     "console",
     "consoles",
     "service",
+    "fleetdiag_thresholds",
     "ansible_connection",
     "transport",
     "ansible_host",
@@ -53,6 +55,8 @@ pub struct Vars {
     pub consoles: Option<BTreeMap<String, NamedConsole>>,
     /// `service`.
     pub service: Option<String>,
+    /// `fleetdiag_thresholds`.
+    pub thresholds: Thresholds,
     /// `transport`.
     pub transport: Option<Transport>,
     /// `ansible_host`.
@@ -104,6 +108,7 @@ impl Vars {
         match name {
             "console" => self.console = console(source, value),
             "consoles" => self.consoles = consoles(source, value),
+            "fleetdiag_thresholds" => self.thresholds = thresholds(source, value),
             "service" => self.service = text(source, value),
             "transport" => self.transport = transport(source, value),
             _ if is_unset(value) => {}

@@ -23,7 +23,7 @@ pub use host::{GroupName, HostName, InvalidName};
 pub use location::{Origin, SpawnLocation};
 pub use resource::{AsyncOp, Attribute, AttributeValue, Resource};
 pub use snapshot::{Histograms, ObservationWindow, Snapshot, TimeHistogram, Vintage};
-pub use target::{ContainerSelector, Endpoint, Engine, Route, Service, SshDestination, Target, TargetId};
+pub use target::{ContainerSelector, Endpoint, Engine, Route, Service, SshDestination, Target, TargetId, Thresholds};
 pub use task::{
     Activity, FutureSize, NameIndex, Sample, Site, SiteIndex, SpanId, Task, TaskKind, TaskState, TaskStats,
 };

@@ -47,7 +47,13 @@ pub struct Target {
     /// Inventory variables that are not ours (region, version, env …), as text, for the diagnosis.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
+    /// Limits that the inventory sets for it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub thresholds: Thresholds,
 }
+
+/// Thresholds as they were written (`50ms`), by rule id, then by name.
+pub type Thresholds = BTreeMap<String, BTreeMap<String, String>>;
 
 /// How the host of a target is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

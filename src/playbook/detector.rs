@@ -14,8 +14,9 @@
 //! | FD106 | blocking-pool-queue | FD303 | channel-backlog |
 //! | FD107 | busy | FD304 | permits-exhausted |
 //! | FD108 | polled-for-nothing | FD204 | many-tasks |
-//! | FD401 | console-memory | FD402 | exposed-console |
-//! | FD403 | nothing-instrumented | FD404 | runtime-down |
+//! | FD401 | console-memory | FD205 | task-growth |
+//! | FD402 | exposed-console | FD403 | nothing-instrumented |
+//! | FD404 | runtime-down | | |
 
 use std::fmt;
 use std::time::Duration;
@@ -250,6 +251,12 @@ detectors! {
             born: Count = 10, 2 => 1_000_000_000, "tasks born in the window that are reached";
             ended_percent: Percent = 10, 0 => 90, "share of the tasks that ended which is not exceeded";
         } from "births and deaths by creation and end times, never by announcements";
+    TaskGrowth = "task-growth", Sites,
+        "The tasks of a spawn location are more in each of the last sweeps than in the one before it; only `sweep` has the history to judge it." {
+            sweeps: Count = 4, 3 => 1000, "sweeps in a row, each with more tasks, that are reached";
+            tasks: Count = 10, 1 => 1_000_000_000, "tasks more over all of them that are reached";
+            percent: Percent = 20, 0 => 10_000, "growth over all of them that is reached, unless there are twice as many sweeps";
+        } from "tasks alive at the end of each sweep; load that goes up and down is soon less than before";
     CancelledWhileWoken = "cancelled-while-woken", Sites,
         "Tasks are dropped with a wake that no poll followed: cancelled while they had something to do." {
             percent: Percent = 10, 1 => 100, "share of the completed tasks that is exceeded";

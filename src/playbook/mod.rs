@@ -1,5 +1,6 @@
 //! Rules as data: which detectors run with which thresholds, which conditions are judged, and what their findings mean.
 
+mod change;
 mod check;
 mod condition;
 mod detector;
@@ -11,14 +12,15 @@ mod shipped;
 mod template;
 mod threshold;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+pub use change::{Wrong, changed, of_catalogue};
 pub use condition::{Condition, Judgement};
 pub use detector::{DETECTORS, Detector, DetectorEntry, Scope, ThresholdEntry};
 pub use load::load;
 pub use metric::{Fact, Facts, METRICS, Metric, MetricType, Of, metric};
-pub use rule::{Chosen, Confidence, Outcome, Rule, RuleId, Severity, Test};
+pub use rule::{Chosen, Confidence, Limits, Outcome, Rule, RuleId, Severity, Test};
 pub use schema::schema;
 pub use shipped::{DEFAULT, built_in, catalogue, shipped, shipped_text};
 pub use template::Template;
@@ -47,6 +49,8 @@ pub struct Playbook {
     pub rules: Vec<Rule>,
     /// Why a rule of the catalogue is in it.
     pub because: BTreeMap<RuleId, String>,
+    /// Thresholds that the command line has set, by rule: nothing changes them any more.
+    pub pinned: BTreeSet<(RuleId, String)>,
 }
 
 /// What a playbook says about the verdict.
@@ -74,6 +78,7 @@ impl Playbook {
         self.gate.fail_on = later.gate.fail_on.or(self.gate.fail_on);
         self.gate.max_unreachable = later.gate.max_unreachable.or(self.gate.max_unreachable);
         self.because.extend(later.because);
+        self.pinned.extend(later.pinned);
         self
     }
 
@@ -81,51 +86,5 @@ impl Playbook {
     #[must_use]
     pub fn rule(&self, name: &str) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.id.0.eq_ignore_ascii_case(name) || rule.name == name)
-    }
-
-    /// Changes a threshold: `RULE.threshold=value`.
-    ///
-    /// # Errors
-    /// What is wrong with `setting`, and what to write instead.
-    pub fn set(&mut self, setting: &str) -> Result<(), String> {
-        let parts = setting.split_once('=').and_then(|(name, value)| Some((name.trim().rsplit_once('.')?, value)));
-        let Some(((rule, threshold), value)) = parts else {
-            return Err(format!("`{}` is no setting; for example `never-yielded.busy=250ms`", setting.escape_debug()));
-        };
-        let near = |name: &str, known: Vec<&str>| {
-            crate::source::nearest(name, known.iter().copied())
-                .map_or_else(|| format!("known: {}", known.join(", ")), |near| format!("did you mean `{near}`?"))
-        };
-        let Some(index) =
-            self.rules.iter().position(|known| known.id.0.eq_ignore_ascii_case(rule) || known.name == rule)
-        else {
-            let known = self.rules.iter().flat_map(|rule| [rule.id.0.as_str(), rule.name.as_str()]).collect();
-            return Err(format!("the playbook has no rule `{}`; {}", rule.escape_debug(), near(rule, known)));
-        };
-        let found = &mut self.rules[index];
-        let Some(detector) = found.detector().filter(|detector| !detector.entry().thresholds.is_empty()) else {
-            return Err(format!("the rule `{rule}` has no thresholds"));
-        };
-        let entries = detector.entry().thresholds;
-        let Some(entry) = entries.iter().find(|entry| entry.name == threshold) else {
-            let known = entries.iter().map(|entry| entry.name).collect();
-            return Err(format!(
-                "`{rule}` has no threshold `{}`; {}",
-                threshold.escape_debug(),
-                near(threshold, known)
-            ));
-        };
-        let value = entry.read(value).map_err(|(what, instead)| format!("{what}; give {instead}"))?;
-        let before = detector.thresholds();
-        let values = |name: &str| {
-            if name == entry.name {
-                return Some(value);
-            }
-            before.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
-        };
-        if let Some(changed) = Detector::build(detector.name(), values) {
-            found.test = Test::Detector(changed);
-        }
-        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! The words of a rule.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use super::condition::{Condition, Judgement};
 use super::detector::Detector;
 use super::metric::Facts;
 use super::template::Template;
+use super::threshold::Threshold;
 
 /// How bad a finding is. Ordered, so that filters and gates are comparisons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -70,6 +72,9 @@ impl fmt::Display for RuleId {
         f.pad(&self.0)
     }
 }
+
+/// The least and the most that a threshold is on some targets, raw, by its name.
+pub type Limits = BTreeMap<&'static str, (u64, u64)>;
 
 /// A rule: what is looked for, what it means, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,7 +168,19 @@ impl Rule {
     /// What `outcome` says, with thresholds and figures filled in.
     #[must_use]
     pub fn message(&self, outcome: &Outcome, facts: Facts<'_>) -> String {
-        let thresholds = self.detector().map(Detector::thresholds).unwrap_or_default();
+        self.message_within(outcome, &BTreeMap::new(), facts)
+    }
+
+    /// As [`Rule::message`], for a finding on targets whose thresholds lie between these, raw, by name.
+    #[must_use]
+    pub fn message_within(&self, outcome: &Outcome, limits: &Limits, facts: Facts<'_>) -> String {
+        let shown = |(name, own): (&'static str, Threshold)| {
+            let (least, most) = limits.get(name).copied().unwrap_or((own.raw, own.raw));
+            let (least, most) = (Threshold { raw: least, ..own }, Threshold { raw: most, ..own });
+            (name, if least == most { least.to_string() } else { format!("{least} to {most}") })
+        };
+        let thresholds: Vec<_> = self.detector().map(Detector::thresholds).unwrap_or_default();
+        let thresholds: Vec<_> = thresholds.into_iter().map(shown).collect();
         outcome.message.fill(&thresholds, facts)
     }
 

@@ -1,7 +1,6 @@
 //! Messages with `{placeholders}` for thresholds and metrics.
 
 use super::metric::{Facts, metric};
-use super::threshold::Threshold;
 
 /// A message whose placeholders were checked when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,9 +38,9 @@ impl Template {
     }
 
     /// With every placeholder replaced by its value and unit; `?` stands for a metric without a value.
-    pub(super) fn fill(&self, thresholds: &[(&str, Threshold)], facts: Facts<'_>) -> String {
+    pub(super) fn fill(&self, thresholds: &[(&str, String)], facts: Facts<'_>) -> String {
         let value = |name: &str| {
-            let threshold = thresholds.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string());
+            let threshold = thresholds.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
             threshold.or_else(|| Some(facts(name)?.shown(metric(name)?.kind))).unwrap_or_else(|| "?".to_owned())
         };
         pieces(&self.0)
@@ -91,7 +90,7 @@ mod tests {
         let template = Template::parse("{affected} of {of}: {busy} {} {x y} {4} ü{", |_| true).unwrap();
         let busy = Threshold { kind: Kind::Duration, raw: 1_500_000_000 };
         let facts = |name: &str| (name == "affected").then_some(Fact::Number(3.0));
-        assert_eq!(template.fill(&[("busy", busy)], &facts), "3 of ?: 1.5s {} {x y} {4} ü{");
+        assert_eq!(template.fill(&[("busy", busy.to_string())], &facts), "3 of ?: 1.5s {} {x y} {4} ü{");
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub(super) fn render(diagnosis: &Diagnosis) -> String {
     targets(&mut text, diagnosis);
     tasks(&mut text, diagnosis);
     findings(&mut text, diagnosis);
+    trends(&mut text, diagnosis);
     text.finish()
 }
 
@@ -92,6 +93,32 @@ fn findings(text: &mut Exposition, diagnosis: &Diagnosis) {
     text.family("fleetdiag_affected_tasks", "gauge", "Tasks that the rule's findings concern.");
     for (rule, (_, tasks)) in &rules {
         text.sample("fleetdiag_affected_tasks", &[("rule", rule.id.0.as_str()), ("name", &rule.name)], tasks);
+    }
+}
+
+/// Places that grow from sweep to sweep. Without a history there is nothing to say, not even zero.
+fn trends(text: &mut Exposition, diagnosis: &Diagnosis) {
+    if diagnosis.trends.runs == 0 {
+        return;
+    }
+    text.family("fleetdiag_trend_sweeps", "gauge", "Sweeps that the trend looked at, this one included.");
+    text.sample("fleetdiag_trend_sweeps", &[], diagnosis.trends.runs);
+    let mut by_service: BTreeMap<&Service, (u64, u64)> = BTreeMap::new();
+    for target in &diagnosis.targets {
+        by_service.entry(&target.service).or_default();
+    }
+    for growth in &diagnosis.trends.growths {
+        let (places, tasks) = by_service.entry(&growth.site.service).or_default();
+        *places += 1;
+        *tasks = tasks.saturating_add(growth.gained());
+    }
+    text.family("fleetdiag_growing_places", "gauge", "Places with more tasks in each of the last sweeps.");
+    for (service, (places, _)) in &by_service {
+        text.sample("fleetdiag_growing_places", &[("service", &service.0)], places);
+    }
+    text.family("fleetdiag_growing_tasks", "gauge", "Tasks that these places have more than when growing began.");
+    for (service, (_, tasks)) in &by_service {
+        text.sample("fleetdiag_growing_tasks", &[("service", &service.0)], tasks);
     }
 }
 

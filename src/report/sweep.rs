@@ -4,7 +4,7 @@ use super::fold::fold;
 use super::page::{BOLD, DIM, PLAIN, Page, of_severity, of_verdict};
 use super::terminal::escape;
 use super::{Options, comparison, words};
-use crate::diagnose::{Comparison, Diagnosis, FleetSite, Growth, Subject};
+use crate::diagnose::{Comparison, Diagnosis, FleetSite, Subject, Trends};
 use crate::playbook::Severity;
 
 /// A sweep beside what was known before.
@@ -14,17 +14,13 @@ pub struct Sweep<'a> {
     pub diagnosis: &'a Diagnosis,
     /// Against the last sweep, where there is one.
     pub since: Option<&'a Comparison>,
-    /// What keeps growing, over how many sweeps that were looked at.
-    pub growths: &'a [Growth],
-    /// Sweeps that the trend looked at, this one included.
-    pub looked_at: usize,
 }
 
 /// Renders a sweep for a person.
 #[must_use]
 pub fn sweep(sweep: &Sweep<'_>, options: &Options) -> String {
     let mut page = Page::new(options);
-    let Sweep { diagnosis, since, growths, looked_at } = *sweep;
+    let Sweep { diagnosis, since } = *sweep;
     let verdict = words::verdict(diagnosis.verdict).to_uppercase();
     page.labelled(0, &verdict, 0, of_verdict(diagnosis.verdict), &escape(&words::why(diagnosis)));
     let facts = [words::coverage(&diagnosis.coverage), diagnosis.run.started.clone()];
@@ -35,21 +31,23 @@ pub fn sweep(sweep: &Sweep<'_>, options: &Options) -> String {
         None => page.paragraph(0, PLAIN, "The first sweep: there is nothing to compare it with."),
         Some(since) => comparison::changes_since(&mut page, since),
     }
-    growing(&mut page, growths, looked_at);
+    growing(&mut page, diagnosis);
     super::human::hosts(&mut page, diagnosis);
     page.finish()
 }
 
-fn growing(page: &mut Page, growths: &[Growth], looked_at: usize) {
+fn growing(page: &mut Page, diagnosis: &Diagnosis) {
+    let Trends { growths, runs } = &diagnosis.trends;
     if growths.is_empty() {
         return;
     }
     page.blank();
-    page.paragraph(0, BOLD, &format!("Growing over the last {looked_at} sweeps"));
+    page.paragraph(0, BOLD, &format!("Growing over the last {runs} sweeps"));
     let arrow = page.glyph(" → ", " -> ");
     for growth in growths.iter().take(page.options.shown(growths.len())) {
         let subject = Subject::Site(FleetSite::clone(&growth.site));
         page.labelled_in(2, "LEAK?", 7, of_severity(Severity::Warning), &escape(&words::place(&subject)), BOLD);
+        super::code::human(page, diagnosis.code_at(&subject), 9, 6);
         let targets: Vec<_> = growth.targets.keys().map(ToString::to_string).collect();
         let on = fold(targets.iter().map(String::as_str));
         let text = format!("{} tasks more, in every sweep more than before, on {on}", words::grouped(growth.gained()));

@@ -105,6 +105,7 @@ pub fn fleet(hosts: usize, sites: usize, text: &str) -> Diagnosis {
         .collect();
     Diagnosis {
         set_aside: Vec::new(),
+        trends: fleetdiag::diagnose::Trends::default(),
         code: fleetdiag::model::Code::default(),
         run: RunFacts {
             started: "2026-11-24T15:03:14Z".into(),

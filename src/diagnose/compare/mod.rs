@@ -18,7 +18,7 @@ use crate::playbook::{RuleId, Severity};
 
 pub use caution::Caution;
 pub use effect::Effect;
-pub use trend::{Growth, Point, growths};
+pub use trend::{Growth, Least, Point, Trends, growths};
 
 use effect::ByTarget;
 

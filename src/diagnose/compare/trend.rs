@@ -5,11 +5,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::diagnose::{Diagnosis, FleetSite, Status};
 use crate::model::TargetId;
 
-/// So many runs in a row must each have more tasks than the one before.
-const RUNS: usize = 4;
+/// What makes a growth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Least {
+    /// So many runs in a row each have more tasks than the one before.
+    pub runs: u64,
+    /// And so many more over all of them: a handful of tasks more is a busy hour.
+    pub tasks: u64,
+    /// And so many percent more, unless there are twice as many runs: ups and downs of a busy place look like growth for a while.
+    pub percent: u64,
+}
 
-/// And so many more over all of them: a handful of tasks more is a busy hour.
-const LEAST: u64 = 10;
+impl Default for Least {
+    fn default() -> Self {
+        Self { runs: 4, tasks: 10, percent: 20 }
+    }
+}
+
+/// What many runs in a row show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trends {
+    /// Runs that were looked at, this one included; zero where there was no history to look at.
+    pub runs: usize,
+    /// What keeps growing, the steepest first.
+    pub growths: Vec<Growth>,
+}
 
 /// What of one run matters for a trend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +63,19 @@ impl Point {
         Self { alive: alive.collect(), seen }
     }
 
+    /// What of the run that is being judged matters.
+    pub(in super::super) fn now(
+        sites: &BTreeMap<FleetSite, super::super::profile::SiteProfile>,
+        targets: &BTreeMap<TargetId, super::super::diagnosis::TargetReport>,
+    ) -> Self {
+        let whole = targets.values().filter(|target| matches!(target.status, Status::Observed { partial: false, .. }));
+        let alive = sites.iter().map(|(site, profile)| {
+            let by_target = profile.by_target.iter().map(|(target, figures)| (target.clone(), figures.alive));
+            (site.clone(), by_target.collect())
+        });
+        Self { seen: whole.map(|target| target.id.clone()).collect(), alive: alive.collect() }
+    }
+
     fn at(&self, site: &FleetSite, target: &TargetId) -> u64 {
         self.alive.get(site).and_then(|targets| targets.get(target)).copied().unwrap_or(0)
     }
@@ -51,13 +84,15 @@ impl Point {
 /// The sites that grew in each of the last runs, on targets that were seen whole; runs that did not see a target are
 /// passed over. A restart ends a growth. The steepest first.
 #[must_use]
-pub fn growths(points: &[Point]) -> Vec<Growth> {
+pub fn growths(points: &[Point], least: &dyn Fn(&TargetId) -> Least) -> Vec<Growth> {
     let Some(last) = points.last() else { return Vec::new() };
     let mut growths: Vec<_> = last
         .alive
         .iter()
         .filter_map(|(site, targets)| {
-            let growing = targets.keys().filter_map(|target| Some((target.clone(), growing(points, site, target)?)));
+            let growing = targets
+                .keys()
+                .filter_map(|target| Some((target.clone(), growing(points, site, target, least(target))?)));
             let targets: BTreeMap<_, _> = growing.collect();
             (!targets.is_empty()).then(|| Growth { site: site.clone(), targets })
         })
@@ -74,7 +109,7 @@ impl Growth {
     }
 }
 
-fn growing(points: &[Point], site: &FleetSite, target: &TargetId) -> Option<Vec<u64>> {
+fn growing(points: &[Point], site: &FleetSite, target: &TargetId, least: Least) -> Option<Vec<u64>> {
     if !points.last()?.seen.contains(target) {
         return None;
     }
@@ -87,13 +122,16 @@ fn growing(points: &[Point], site: &FleetSite, target: &TargetId) -> Option<Vec<
         counts.push(alive);
     }
     counts.reverse();
-    let gained = counts.last()?.saturating_sub(*counts.first()?);
-    (counts.len() >= RUNS && gained >= LEAST).then_some(counts)
+    let (first, runs) = (*counts.first()?, counts.len() as u64);
+    let gained = counts.last()?.saturating_sub(first);
+    let is_steep = u128::from(gained) * 100 >= u128::from(first) * u128::from(least.percent);
+    let is_growth = gained >= least.tasks && (is_steep || runs >= least.runs.saturating_mul(2));
+    (runs >= least.runs && is_growth).then_some(counts)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Point, growths};
+    use super::{Least, Point, growths};
     use crate::diagnose::Subject;
     use crate::diagnose::compare::matching::tests::site;
     use crate::model::TargetId;
@@ -110,7 +148,7 @@ mod tests {
     }
 
     fn grown(counts: &[Option<u64>]) -> Option<Vec<u64>> {
-        growths(&points(counts)).pop().and_then(|growth| growth.targets.into_values().next())
+        growths(&points(counts), &|_| Least::default()).pop().and_then(|growth| growth.targets.into_values().next())
     }
 
     #[test]
@@ -122,10 +160,18 @@ mod tests {
         assert_eq!(grown(&[Some(10), Some(20), Some(30), Some(1)]), None, "a restart ends it");
     }
 
+    /// Of four numbers that go up and down by chance, one in 24 goes up all the time.
+    #[test]
+    fn ups_and_downs_of_a_busy_place_are_no_leak_until_they_last() {
+        let busy = [1000, 1010, 1013, 1030, 1034, 1041, 1047, 1060].map(Some);
+        assert_eq!(grown(&busy[..4]), None);
+        assert_eq!(grown(&busy).map(|counts| counts.len()), Some(8));
+    }
+
     #[test]
     fn hosts_come_and_go() {
         assert_eq!(grown(&[Some(1), None, Some(6), Some(9), None, Some(20)]), Some(vec![1, 6, 9, 20]));
         assert_eq!(grown(&[Some(1), Some(6), Some(9), Some(20), None]), None, "nothing is known of it now");
-        assert_eq!(growths(&[]), []);
+        assert_eq!(growths(&[], &|_| Least::default()), []);
     }
 }

@@ -50,6 +50,13 @@ impl Hit {
     }
 }
 
+const RISING_LOAD: &str = "load that rose over all of these sweeps looks the same";
+
+/// Tasks more over so many runs in a row.
+pub(super) fn growth(gained: u64, runs: u64) -> Hit {
+    Hit::sure(gained, runs).capped(Confidence::Medium, RISING_LOAD)
+}
+
 const ONE_SAMPLE: &str = "seen in one sample only; a longer `--window` confirms it or not";
 
 /// What detectors must know of the target beside the task.
@@ -149,6 +156,7 @@ impl Detector {
             // These look at places, resources or the process, in their own time.
             Self::Busy { .. }
             | Self::TaskLeak { .. }
+            | Self::TaskGrowth { .. }
             | Self::CancelledWhileWoken { .. }
             | Self::WakerChurn { .. }
             | Self::LockContention { .. }

@@ -50,7 +50,7 @@ fn hotspots(page: &mut Page, diagnosis: &Diagnosis) {
         code::human(page, diagnosis.code_at(&hotspot.subject), 4, LABEL + 2);
         times(page, diagnosis, hotspot);
         for finding in &hotspot.findings {
-            self::finding(page, finding);
+            self::finding(page, finding, hotspot.is_consequence);
         }
     }
     let left_out = diagnosis.hotspots.len() - shown;
@@ -88,7 +88,7 @@ fn times(page: &mut Page, diagnosis: &Diagnosis, hotspot: &Hotspot) {
     }
 }
 
-fn finding(page: &mut Page, finding: &Finding) {
+fn finding(page: &mut Page, finding: &Finding, is_consequence: bool) {
     let label = format!("{} {}", finding.severity.as_str().to_uppercase(), finding.name);
     page.labelled(4, &escape(&label), 2, of_severity(finding.severity), &escape(&finding.message));
     let targets: Vec<_> = finding.targets.keys().map(ToString::to_string).collect();
@@ -99,8 +99,8 @@ fn finding(page: &mut Page, finding: &Finding) {
     for cap in &finding.caps {
         page.labelled(6, "but", LABEL, DIM, &escape(&format!("{} confidence: {cap}", finding.confidence.as_str())));
     }
-    // What is only worth knowing takes little room.
-    if finding.severity == Severity::Info && !page.options.verbose {
+    // What is only worth knowing takes little room, and so does what its cause has said already.
+    if (finding.severity == Severity::Info || is_consequence) && !page.options.verbose {
         return;
     }
     page.labelled(6, "do", LABEL, DIM, &escape(&finding.remedy));

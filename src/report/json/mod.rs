@@ -17,7 +17,7 @@ use crate::model::Anomaly;
 
 pub(super) use place::{Place, place};
 pub(super) use place::{SubjectJson, subject};
-use sites::{OutlierJson, SiteReportJson, WaitJson, outlier, site_report, wait};
+use sites::{OutlierJson, SiteReportJson, TrendsJson, WaitJson, outlier, site_report, trends, wait};
 
 pub(super) const SCHEMA_VERSION: u32 = 1;
 
@@ -47,6 +47,9 @@ struct Document<'a> {
     waits: Vec<WaitJson<'a>>,
     /// Targets that differ from their peers.
     outliers: Vec<OutlierJson<'a>>,
+    /// What earlier sweeps show together with this one; only where there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trends: Option<TrendsJson<'a>>,
 }
 
 #[derive(Serialize)]
@@ -165,6 +168,7 @@ pub(super) fn render(diagnosis: &Diagnosis) -> String {
         sites: diagnosis.sites.iter().map(|report| site_report(diagnosis, report)).collect(),
         waits: diagnosis.waits.iter().map(wait).collect(),
         outliers: diagnosis.outliers.iter().map(outlier).collect(),
+        trends: (diagnosis.trends.runs > 0).then(|| trends(diagnosis)),
     };
     // Strings and numbers under string keys always serialize.
     let mut text = escape_json(&serde_json::to_string_pretty(&document).unwrap_or_default());

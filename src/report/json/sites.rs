@@ -133,6 +133,35 @@ pub(super) struct OutlierJson<'a> {
     explained_by: &'a [String],
 }
 
+/// What many sweeps in a row show.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct TrendsJson<'a> {
+    /// Sweeps that were looked at, this one included.
+    sweeps: usize,
+    /// Sites whose tasks are more in each of the last sweeps, the steepest first.
+    growing: Vec<GrowthJson<'a>>,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct GrowthJson<'a> {
+    site: SiteJson<'a>,
+    /// Tasks more than when growing began, on all its targets.
+    gained: u64,
+    /// Tasks alive in each sweep since growing began, oldest first, by target.
+    targets: BTreeMap<String, &'a [u64]>,
+}
+
+pub(super) fn trends(diagnosis: &Diagnosis) -> TrendsJson<'_> {
+    let growing = diagnosis.trends.growths.iter().map(|growth| GrowthJson {
+        site: fleet_site(&growth.site),
+        gained: growth.gained(),
+        targets: growth.targets.iter().map(|(id, counts)| (id.to_string(), counts.as_slice())).collect(),
+    });
+    TrendsJson { sweeps: diagnosis.trends.runs, growing: growing.collect() }
+}
+
 pub(super) fn site_report<'a>(diagnosis: &'a Diagnosis, report: &'a SiteReport) -> SiteReportJson<'a> {
     SiteReportJson {
         site: fleet_site(&report.site),
