@@ -51,7 +51,7 @@ fn place(comparison: &Comparison, change: &Change) -> String {
     beside.extend(super::moved(change));
     let beside: String = beside.iter().map(|word| format!(", {}", escape(word))).collect();
     let at = comparison.code_at(&change.subject);
-    let lines: String = super::super::code::markdown(at).iter().map(|line| format!("<br>{line}")).collect();
+    let lines: String = super::super::code::markdown(at).iter().map(|line| format!(", {line}")).collect();
     format!("{}{beside}{lines}", code(&words::place(&change.subject)))
 }
 
