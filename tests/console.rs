@@ -1,4 +1,5 @@
-//! `fleetdiag console` with a real console behind a real ssh, and a stand-in for tokio-console on the `PATH`.
+//! The way to a console, walked aloud by `fleetdiag doctor` and held open by `fleetdiag console`: with real consoles behind
+//! a real ssh, and a stand-in for tokio-console on the `PATH`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -9,8 +10,9 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use harness::{FLEETDIAG, Lab, Program, closed_port, descendants, signal, survivors, watch};
+use harness::{FLEETDIAG, Lab, Program, closed_port, descendants, report, signal, silent, survivors, target, watch};
 use rustix::process::Signal;
+use serde_json::Value;
 
 /// `fleetdiag console` in the laboratory; `tokio-console` is `script`, where there is one.
 fn console(lab: &Lab, script: Option<&str>, args: &[&str]) -> Command {
@@ -105,4 +107,137 @@ fn a_console_that_is_not_there_is_told_before_anything_starts() {
     assert_eq!(code, Some(2));
     assert!(stderr.contains("no such console; there are `web1`"), "{stderr}");
     assert!(lab.leftovers().is_empty(), "{:?}", lab.leftovers());
+}
+
+/// The steps of a checkup, as `stage/mark/kind`.
+fn steps(report: &Value, id: &str) -> Vec<String> {
+    let text = |step: &Value, key: &str| step[key].as_str().unwrap().to_owned();
+    let steps = target(report, id)["steps"].as_array().unwrap().iter();
+    steps.map(|step| format!("{}/{}/{}", text(step, "stage"), text(step, "mark"), text(step, "kind"))).collect()
+}
+
+fn said<'a>(report: &'a Value, id: &str, kind: &str) -> &'a str {
+    let steps = target(report, id)["steps"].as_array().unwrap();
+    let step =
+        steps.iter().find(|step| step["kind"] == kind).unwrap_or_else(|| panic!("{id} has no {kind}: {report:#}"));
+    step["text"].as_str().unwrap()
+}
+
+#[test]
+fn the_doctor_tells_every_step_to_a_healthy_console() {
+    let program = Program::start("web");
+    let mut lab = Lab::new();
+    lab.good_host("web1", &program.address);
+    let (report, code) = report(&mut lab.doctor(&["web1", "-w", "1s"]));
+    let expected = [
+        "resolve/ok/ssh-config",
+        "resolve/ok/ssh-client",
+        "connect/ok/ssh-server",
+        "connect/ok/host-key",
+        "authenticate/ok/authentication",
+        "forward/ok/way",
+        "forward/ok/bound",
+        "console/ok/vintage",
+        "console/ok/tokio",
+        "observe/ok/tasks",
+        "observe/ok/updates",
+        "observe/ok/ruled-out",
+    ];
+    assert_eq!((steps(&report, "web1"), code), (expected.map(str::to_owned).to_vec(), 0), "{report:#}");
+    assert!(said(&report, "web1", "ssh-client").contains("OpenSSH_"), "{report:#}");
+    assert!(said(&report, "web1", "ssh-server").contains("OpenSSH_"), "{report:#}");
+    assert!(said(&report, "web1", "host-key").contains(&format!("{}:1", lab.path("known_hosts").display())));
+    assert!(said(&report, "web1", "authentication").contains("user_key ED25519"), "{report:#}");
+    assert!(said(&report, "web1", "bound").contains(&program.address), "{report:#}");
+    assert_eq!(said(&report, "web1", "ruled-out"), "no ingest lag, retention not at risk, not paused, no events lost");
+    assert!(target(&report, "web1")["todo"].as_array().unwrap().is_empty());
+    assert!(lab.leftovers().is_empty(), "{:?}", lab.leftovers());
+    // Nothing was kept: `@last` is still what the user observed.
+    assert!(!lab.path("state").exists());
+}
+
+#[test]
+fn the_doctor_ends_where_the_way_ends_and_says_what_to_do() {
+    let mut lab = Lab::new();
+    // A port that is free on every address, for a console that is open to the world.
+    let port = closed_port().rsplit(':').next().unwrap().to_owned();
+    let (program, open) = (Program::start("web"), Program::start_at("web", &format!("0.0.0.0:{port}")));
+    let (mute, _connections) = silent();
+    let console = program.address.clone();
+    let banner = harness::listen(|mut stream| drop(std::io::Write::write_all(&mut stream, b"SSH-2.0-\x1b[31mred\r\n")));
+    lab.sshd_config("sshd_no_forward", "AllowTcpForwarding no\n");
+    lab.sshd_config("sshd_no_commands", "MaxSessions 0\n");
+    lab.sshd_config("sshd_denies", "AuthorizedKeysFile none\n");
+    let [sshd, no_forward, no_commands, denies] =
+        ["sshd_config", "sshd_no_forward", "sshd_no_commands", "sshd_denies"].map(|config| lab.sshd(config));
+    let port_of = |address: &str| address.rsplit(':').next().unwrap().to_owned();
+    lab.host("refused", &format!("Port {}", port_of(&closed_port())), &console)
+        .host("unknown-key", &format!("{sshd}\nHostKeyAlias nobody"), &console)
+        .host("denied", &denies, &console)
+        .host("behind", "ProxyJump refused", &console)
+        .host("no-forward", &no_forward, &console)
+        .host("no-commands", &no_commands, &console)
+        .good_host("closed", &closed_port())
+        .good_host("wrong", &banner)
+        .good_host("mute", &mute)
+        .good_host("elsewhere", &format!("127.0.0.1:{port}"))
+        .good_host("fine", &console);
+    let (found, code) = report(&mut lab.doctor(&["all", "-w", "0s"]));
+    assert_eq!(code, 4, "{found:#}");
+    let ends = [
+        ("refused", "connect/fail/connection-refused", "ssh -v refused"),
+        ("unknown-key", "connect/fail/host-key-unknown", "ssh unknown-key"),
+        ("denied", "authenticate/fail/permission-denied", "ssh-add"),
+        ("behind", "connect/fail/jump-host-failed", "jump host"),
+        ("no-forward", "forward/fail/forwarding-prohibited", "AllowTcpForwarding local"),
+        ("closed", "forward/fail/nothing-listening", "ss -ltn"),
+        ("wrong", "console/fail/not-grpc", "TOKIO_CONSOLE_BIND"),
+        ("mute", "console/fail/silent-endpoint", "frozen"),
+        ("elsewhere", "forward/warn/exposed", &format!("TOKIO_CONSOLE_BIND=127.0.0.1:{port}")),
+        ("fine", "observe/ok/ruled-out", ""),
+    ];
+    for (id, end, todo) in ends {
+        assert!(steps(&found, id).contains(&end.to_owned()), "{id}: {:#?}", steps(&found, id));
+        let told = target(&found, id)["todo"].to_string();
+        assert!(told.contains(todo), "{id}: {told}");
+    }
+    // What lies beyond the end is said not to have been seen, and what lies before it is told.
+    let after = ["authenticate", "forward", "console", "observe"].map(|stage| format!("{stage}/unseen/beyond"));
+    let unknown = steps(&found, "unknown-key");
+    assert_eq!(unknown[unknown.len() - 4..], after);
+    assert!(said(&found, "unknown-key", "host-key").contains("SHA256:"), "the fingerprint to compare");
+    assert!(said(&found, "no-forward", "bound").contains(&console), "commands run where forwards do not");
+    assert!(steps(&found, "no-commands").contains(&"forward/note/bound-unseen".to_owned()));
+    assert!(said(&found, "behind", "ssh-config").contains("through refused"));
+    // In the plan's order, and harmless for a terminal.
+    let order: Vec<_> =
+        found["targets"].as_array().unwrap().iter().map(|target| target["id"].as_str().unwrap()).collect();
+    let mut sorted = order.clone();
+    sorted.sort_unstable();
+    assert_eq!(order, sorted);
+    let text = lab.doctor(&["wrong:fine", "-w", "0s", "--width", "80", "--color", "never"]).output().unwrap();
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert!(text.contains("FAIL    console") && text.contains("1 of 2 consoles gave data"), "{text}");
+    assert!(lab.leftovers().is_empty(), "{:?}", lab.leftovers());
+    drop(open);
+}
+
+#[test]
+fn the_doctor_needs_no_inventory_and_no_ssh() {
+    let program = Program::start("web");
+    let lab = Lab::new();
+    let url = format!("http://{}", program.address);
+    let (direct, code) = report(&mut lab.fleetdiag(&["doctor", &url, "-w", "1s"]));
+    assert_eq!(code, 0, "{direct:#}");
+    let id = direct["targets"][0]["id"].as_str().unwrap().to_owned();
+    let steps = steps(&direct, &id);
+    let expected = ["resolve/ok/no-ssh", "connect/ok/way", "connect/ok/bound", "console/ok/vintage"];
+    assert_eq!(steps[..4], expected.map(str::to_owned));
+    let gone = format!("http://{}", closed_port());
+    let (gone, code) = report(&mut lab.fleetdiag(&["doctor", &gone]));
+    assert_eq!((code, gone["targets"][0]["reason"].as_str()), (4, Some("nothing-listening")));
+    let nobody = lab.fleetdiag(&["doctor"]).output().unwrap();
+    assert_eq!(nobody.status.code(), Some(2));
 }

@@ -66,7 +66,7 @@ fn no_data() -> String {
     };
     let mut page =
         "# Why there is no data\n\nA host that cannot be observed ends at one of six stages, for one of these \
-                    reasons. The report names both, shows the evidence for it, and says what to do. Here for a host \
+                    reasons. The report names both, shows the evidence for it, and says what to do; [`fleetdiag doctor HOST`](doctor.md) walks the way there step by step. Here for a host \
                     `relay-1` with its console at `127.0.0.1:6669`.\n"
             .to_owned();
     for reasons in Reason::ALL.chunk_by(|a, b| a.stage() == b.stage()) {

@@ -259,44 +259,95 @@ fn a_program_that_ends_in_the_window_is_reported_as_far_as_it_was_seen() {
     assert_eq!(target["tasks"]["alive"], 16, "{target:#}");
 }
 
-/// A console whose clock stands still, so that no window of it is ever over.
-#[derive(Clone, Copy)]
-enum Endless {
-    /// It never ceases to announce tasks.
-    Flood,
-    /// It announces some, and then only says that it is there.
-    Drip,
+/// A console that says what it is told to.
+struct Scripted {
+    /// The update of each number, until it has no more; then it says nothing.
+    update: fn(i64) -> Option<Update>,
+    /// Its state, where it serves that.
+    state: Option<Temporality>,
+    /// The time between two updates.
+    pace: Duration,
+}
+
+impl Scripted {
+    /// Serves it until the test's process ends.
+    fn serve(self) -> String {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        std::thread::spawn(move || {
+            run(async {
+                let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(listener).unwrap());
+                Server::builder().add_service(InstrumentServer::new(self)).serve_with_incoming(incoming).await
+            })
+        });
+        address
+    }
+}
+
+fn at(seconds: i64, nanos: i32) -> Option<prost_types::Timestamp> {
+    Some(prost_types::Timestamp { seconds: 1_700_000_000 + seconds, nanos })
+}
+
+/// The update of a console that never ceases to announce tasks.
+fn flood(number: i64) -> Option<Update> {
+    let ids = || (0..1000).map(move |task| u64::try_from(number * 1000 + task + 1).unwrap());
+    let task = |id| Task { id: Some(console_api::Id { id }), ..Task::default() };
+    let stats = |id| (id, Stats { created_at: at(0, 0), ..Stats::default() });
+    let tasks = TaskUpdate {
+        new_tasks: ids().map(task).collect(),
+        stats_update: ids().map(stats).collect(),
+        dropped_events: 0,
+    };
+    Some(Update { now: at(0, 1), task_update: Some(tasks), ..Update::default() })
+}
+
+/// The update of a console that announces some tasks, and then only says that it is there.
+fn drip(number: i64) -> Option<Update> {
+    if number == 0 { flood(number) } else { Some(Update { now: at(0, 1), ..Update::default() }) }
+}
+
+/// The address of such a console, of which no window is ever over.
+fn dripping() -> String {
+    Scripted { update: drip, state: None, pace: Duration::from_millis(50) }.serve()
+}
+
+/// The update of a console that knows call sites, and not one task.
+fn without_tasks(number: i64) -> Option<Update> {
+    let metadata = console_api::Metadata { name: "event".to_owned(), target: "app".to_owned(), ..Default::default() };
+    let site = console_api::register_metadata::NewMetadata {
+        id: Some(console_api::MetaId { id: 0x1000 }),
+        metadata: Some(metadata),
+    };
+    let known = (number == 0).then(|| console_api::RegisterMetadata { metadata: vec![site] });
+    Some(Update { now: at(number, 0), new_metadata: known, ..Update::default() })
+}
+
+/// One update with one task, which has no scheduled time; then silence.
+fn one_of_old(number: i64) -> Option<Update> {
+    let mut update = without_tasks(number).filter(|_| number < 3)?;
+    let task = Task { id: Some(console_api::Id { id: 1 }), ..Task::default() };
+    let stats = (1, Stats { created_at: at(-9, 0), ..Stats::default() });
+    let new_tasks = if number == 0 { vec![task] } else { Vec::new() };
+    update.task_update = Some(TaskUpdate { new_tasks, stats_update: [stats].into(), dropped_events: 0 });
+    Some(update)
 }
 
 type Sent<T> = std::pin::Pin<Box<dyn Messages<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
-impl Instrument for Endless {
+impl Instrument for Scripted {
     type WatchUpdatesStream = Sent<Update>;
     type WatchTaskDetailsStream = Sent<TaskDetails>;
     type WatchStateStream = Sent<State>;
 
     async fn watch_updates(&self, _: Request<InstrumentRequest>) -> Result<Response<Sent<Update>>, Status> {
-        let update = |update: i64| {
-            let at = |nanos| Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos });
-            let ids = || (0..1000).map(move |task| u64::try_from(update * 1000 + task + 1).unwrap());
-            let task = |id| Task { id: Some(console_api::Id { id }), ..Task::default() };
-            let stats = |id| (id, Stats { created_at: at(0), ..Stats::default() });
-            let tasks = TaskUpdate {
-                new_tasks: ids().map(task).collect(),
-                stats_update: ids().map(stats).collect(),
-                dropped_events: 0,
-            };
-            Ok(Update { now: at(1), task_update: Some(tasks), ..Update::default() })
-        };
-        let again = move |update: Result<Update, Status>| async move {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            update.map(|update| Update { now: update.now, ..Update::default() })
-        };
-        Ok(Response::new(match self {
-            Self::Flood => Box::pin(iter(0..).map(update)),
-            Self::Drip => Box::pin(iter(0..1).map(update).chain(iter(0..).map(update).then(again))),
-        }))
+        let pace = self.pace;
+        let updates = iter((0..).map_while(self.update)).then(move |update| async move {
+            tokio::time::sleep(pace).await;
+            Ok(update)
+        });
+        Ok(Response::new(Box::pin(updates.chain(tokio_stream::pending()))))
     }
 
     async fn watch_task_details(&self, _: Request<TaskDetailsRequest>) -> Result<Response<Sent<TaskDetails>>, Status> {
@@ -304,7 +355,9 @@ impl Instrument for Endless {
     }
 
     async fn watch_state(&self, _: Request<StateRequest>) -> Result<Response<Sent<State>>, Status> {
-        Err(Status::unimplemented(""))
+        let state = self.state.ok_or_else(|| Status::unimplemented(""))?;
+        let state = State { temporality: state.into() };
+        Ok(Response::new(Box::pin(iter([Ok(state)]).chain(tokio_stream::pending()))))
     }
 
     async fn pause(&self, _: Request<PauseRequest>) -> Result<Response<PauseResponse>, Status> {
@@ -316,24 +369,11 @@ impl Instrument for Endless {
     }
 }
 
-/// The address of such a console.
-fn endless(console: Endless) -> String {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    std::thread::spawn(move || {
-        run(async {
-            let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(listener).unwrap());
-            Server::builder().add_service(InstrumentServer::new(console)).serve_with_incoming(incoming).await
-        })
-    });
-    address
-}
-
 #[test]
 fn a_console_that_floods_is_cut_off_and_what_came_is_used() {
+    let address = Scripted { update: flood, state: None, pace: Duration::ZERO }.serve();
     let mut lab = Lab::new();
-    lab.good_host("host", &endless(Endless::Flood));
+    lab.good_host("host", &address);
     for (bound, words) in [(["--max-bytes", "1MiB"], "1048576 bytes"), (["--max-entities", "5000"], "5000 entities")] {
         let (target, code) = snapshot(&lab, &bound);
         assert_eq!((code, &target["status"]), (3, &"partial".into()), "{target:#}");
@@ -345,7 +385,7 @@ fn a_console_that_floods_is_cut_off_and_what_came_is_used() {
 #[test]
 fn a_console_without_an_end_is_cut_off_by_its_time() {
     let mut lab = Lab::new();
-    lab.good_host("host", &endless(Endless::Drip));
+    lab.good_host("host", &dripping());
     let (target, code) = snapshot(&lab, &["--host-timeout", "8s"]);
     assert_eq!((code, &target["status"]), (3, &"partial".into()), "{target:#}");
     assert!(anomaly(&target, "bound-hit").unwrap()["text"].as_str().unwrap().contains("8s for one host"), "{target:#}");
@@ -357,7 +397,7 @@ fn a_killed_run_leaves_what_was_finished_and_that_is_judged() {
     let mut lab = Lab::new();
     let program = Program::vintage(&lab, "0.5.0", "small", &[]);
     lab.good_host("done", &program.address);
-    lab.good_host("endless", &endless(Endless::Drip));
+    lab.good_host("endless", &dripping());
     let partial = lab.path("run.fdcap.partial");
     let mut command = lab.snapshot(&["all", "-w", "1s", "--save"]);
     let mut observing = command.arg(lab.path("run.fdcap")).spawn().unwrap();
@@ -376,4 +416,39 @@ fn a_killed_run_leaves_what_was_finished_and_that_is_judged() {
     let (done, endless) = (target(&report, "done"), target(&report, "endless"));
     assert_eq!((code, &done["status"], &done["tasks"]["alive"]), (130, &"complete".into(), &16.into()), "{report:#}");
     assert_eq!(endless["reason"], "capture-incomplete", "{endless:#}");
+}
+
+#[test]
+fn the_doctor_says_what_a_console_lacks() {
+    let mut lab = Lab::new();
+    let old = Program::vintage(&lab, "0.1.10", "small", &[]);
+    let older = Scripted { update: one_of_old, state: None, pace: Duration::ZERO }.serve();
+    let empty = Scripted { update: without_tasks, state: Some(Temporality::Live), pace: Duration::ZERO }.serve();
+    let paused = Scripted {
+        update: |number| without_tasks(number).filter(|_| number < 1),
+        state: Some(Temporality::Paused),
+        pace: Duration::ZERO,
+    };
+    lab.good_host("empty", &empty)
+        .good_host("old", &old.address)
+        .good_host("older", &older)
+        .good_host("paused", &paused.serve());
+    let (report, code) = report(&mut lab.doctor(&["all", "-w", "1s"]));
+    assert_eq!(code, 1, "{report:#}");
+    let warned = |id: &str| -> Vec<_> {
+        let steps = target(&report, id)["steps"].as_array().unwrap().iter();
+        steps.filter(|step| step["mark"] == "warn").map(|step| step["kind"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(warned("old"), Vec::<String>::new(), "{report:#}");
+    assert_eq!(warned("older"), ["old-vintage"], "{report:#}");
+    assert_eq!(warned("empty"), ["no-tasks"], "{report:#}");
+    assert_eq!(warned("paused"), ["no-tasks", "paused"], "{report:#}");
+    let text = |id: &str, kind: &str| {
+        let steps = target(&report, id)["steps"].as_array().unwrap().iter();
+        steps.filter(|step| step["kind"] == kind).map(|step| step["text"].as_str().unwrap()).collect::<String>()
+    };
+    assert_eq!(text("old", "vintage"), "a tokio console answers: console-subscriber 0.1.9–0.2");
+    assert_eq!(text("old", "tasks").split(',').next(), Some("16 alive of 18 tasks seen"));
+    assert!(text("old", "tokio").starts_with("tokio 1."), "{report:#}");
+    assert!(target(&report, "empty")["todo"][0].as_str().unwrap().contains("--cfg tokio_unstable"), "{report:#}");
 }

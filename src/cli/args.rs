@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::check::{AcceptArgs, CheckArgs};
+use super::doctor::DoctorArgs;
 use super::history::{CapturesCommand, DiffArgs, SweepArgs};
 use super::playbook::{ExplainArgs, PlaybookArgs};
 use crate::diagnose::Allowance;
@@ -84,6 +85,8 @@ pub enum Command {
     Merge(MergeArgs),
     /// Write captures as rows for a database, one per run, host and spawn site, or as a profile
     Export(super::ExportArgs),
+    /// Why is there no data? Walk the way to each console, tell what is there, and what to do
+    Doctor(Box<DoctorArgs>),
     /// Open the way to one console for the ordinary tokio-console
     Console(ConsoleArgs),
     /// Show what an inventory says: hosts, groups, targets, and where each setting comes from
@@ -354,14 +357,14 @@ pub struct ReportArgs {
 
 /// One `--output`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutputSpec {
+pub struct OutputSpec<F = Format> {
     /// The format.
-    pub format: Format,
+    pub format: F,
     /// A file; stdout when absent or `-`.
     pub path: Option<PathBuf>,
 }
 
-impl FromStr for OutputSpec {
+impl<F: FromStr<Err = String>> FromStr for OutputSpec<F> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod doctor;
 mod export;
 mod history;
 mod playbook;
@@ -12,6 +13,7 @@ pub use args::{
     JudgeArgs, MergeArgs, OutputSpec, ReportArgs, SelectArgs, SnapshotArgs,
 };
 pub use check::{AcceptArgs, CheckArgs};
+pub use doctor::DoctorArgs;
 pub use export::{ExportArgs, ExportFormat};
 pub use history::{CapturesCommand, DiffArgs, FailOnChange, SweepArgs};
 pub use playbook::{ExplainArgs, PlaybookArgs, PlaybookCommand};

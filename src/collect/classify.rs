@@ -126,13 +126,18 @@ pub(super) fn detail(text: &str) -> String {
 
 /// The last line that says something.
 pub(super) fn last_line(stderr: &str) -> String {
-    detail(stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default())
+    detail(lines(stderr).rev().find(|line| !line.trim().is_empty()).unwrap_or_default())
 }
 
 fn first_match(stderr: &str, messages: &[(&str, Reason)]) -> Option<Failure> {
-    let (message, reason) = messages.iter().find(|(message, _)| stderr.contains(message))?;
-    let line = stderr.lines().find(|line| line.contains(message)).unwrap_or_default();
+    let said = |message: &str| lines(stderr).find(|line| line.contains(message));
+    let (line, reason) = messages.iter().find_map(|(message, reason)| Some((said(message)?, reason)))?;
     Some(Failure::new(*reason, detail(line.trim_matches(|c| c == '@' || c == ' '))))
+}
+
+/// What `ssh` says to everybody: what it says when it is asked for more tells of steps, not of causes.
+fn lines(stderr: &str) -> impl DoubleEndedIterator<Item = &str> {
+    stderr.lines().filter(|line| !line.starts_with("debug1: "))
 }
 
 #[cfg(test)]
@@ -173,6 +178,10 @@ mod tests {
             ("root@x: Permission denied (publickey).", Reason::PermissionDenied),
             ("/etc/ssh/x: line 3: Bad configuration option: nonsense", Reason::SshConfigInvalid),
             ("ssh: connect to host x port 22: No route to host", Reason::NetworkUnreachable),
+            (
+                "debug1: connect to address ::1 port 22: Connection refused\nssh: connect to host x port 22: No route to host",
+                Reason::NetworkUnreachable,
+            ),
             ("", Reason::ClosedBeforeAuth),
         ];
         for (stderr, reason) in table {

@@ -141,6 +141,29 @@ impl Container {
         }
     }
 
+    /// What the engine calls its state.
+    pub(super) fn state(&self) -> String {
+        match &self.state {
+            State::Running => "running".to_owned(),
+            State::Paused => "paused".to_owned(),
+            State::Other(state) => state.clone(),
+        }
+    }
+
+    pub(super) fn is_on_host_network(&self) -> bool {
+        self.network_mode == "host"
+    }
+
+    /// Every address of the host at which `port` is published.
+    pub(super) fn published_for(&self, port: u16) -> Vec<String> {
+        let inside = format!("{port}/tcp");
+        let here = self.published.iter().filter(|(published, ..)| *published == inside);
+        let every = |address: &str| if address.is_empty() { "0.0.0.0".to_owned() } else { address.to_owned() };
+        here.filter_map(|(_, address, port)| every(address).parse::<IpAddr>().ok().map(|ip| (ip, *port)))
+            .map(|(ip, port)| std::net::SocketAddr::new(ip, port).to_string())
+            .collect()
+    }
+
     /// The container whose network it shares, where it does.
     pub(super) fn network_of(&self) -> Option<&str> {
         self.network_mode.strip_prefix("container:")
@@ -174,7 +197,7 @@ impl Container {
                 format!("in container `{}` nothing listens on {port}; {} does", self.name, listening.describe());
             return Err(Failure::new(Reason::NothingListening, detail));
         }
-        if self.network_mode == "host" {
+        if self.is_on_host_network() {
             let bound = bound.unwrap_or_default();
             let host = match bound.iter().find(|address| address.is_unspecified() || address.is_loopback()) {
                 Some(IpAddr::V6(address)) if address.is_loopback() => "::1".to_owned(),

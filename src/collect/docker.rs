@@ -43,6 +43,8 @@ impl Shell<'_> {
 /// A container that matches, with the ways to the console's port in it, or why there are none.
 pub(super) struct Found {
     pub container: Container,
+    /// What listens in its network, where that could be seen.
+    pub listening: Option<Listening>,
     pub ways: Result<Vec<Way>, Failure>,
 }
 
@@ -164,7 +166,7 @@ impl EngineCommand<'_> {
     /// Finds the ways to the port in one container.
     async fn look_into(self, container: Container, wanted: Wanted<'_>, is_root: bool) -> Found {
         if let Some(failure) = container.not_running() {
-            return Found { container, ways: Err(failure) };
+            return Found { container, listening: None, ways: Err(failure) };
         }
         let container = match container.network_of() {
             None => container,
@@ -175,7 +177,7 @@ impl EngineCommand<'_> {
         };
         let listening = self.listening(&container).await;
         let ways = container.ways(wanted.port, wanted.network, listening.as_ref(), is_root);
-        Found { container, ways }
+        Found { container, listening, ways }
     }
 
     /// What listens in the network of a container. Its engine may run in a virtual machine, where process numbers are

@@ -63,7 +63,7 @@ pub(super) async fn explain(shell: Shell<'_>, endpoint: &Endpoint, failure: Fail
     Failure::new(Reason::BoundElsewhere, format!("port {port} is bound to {}, not to {host}", bound.join(", ")))
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 

@@ -13,14 +13,15 @@ use std::sync::Arc;
 
 use super::docker::{self, Shell, Wanted};
 use super::door::{Door, Stream, direct, explain, may_open_elsewhere};
+use super::examine::{self, Seen as Sight};
 use super::limits::Turns;
 use super::observe::{Nothing, Observer};
 use super::pipe::{self, Complaints, Pipe};
 use super::private::Directory;
-use super::ssh::Master;
+use super::ssh::{Ear, Master};
 use super::stop::Stop;
 use super::tap::{Seen, Tap};
-use super::{Event, Message, Progress};
+use super::{Curiosity, Event, Message, Progress};
 use crate::capture::{Spool, Spools};
 use crate::model::{
     Ended, Endpoint, Failure, Observation, Outcome, Reason, Route, SshDestination, Stage, Target, TargetId,
@@ -46,6 +47,7 @@ pub(super) struct Assignment {
 pub(super) struct Collector {
     budget: Budget,
     ssh: SshSettings,
+    curiosity: Curiosity,
     directory: Directory,
     spools: Spools,
     turns: Turns,
@@ -57,13 +59,14 @@ impl Collector {
     pub(super) fn new(
         plan: &Plan,
         servers: usize,
+        curiosity: Curiosity,
         directory: Directory,
         spools: Spools,
         stop: Stop,
         sender: mpsc::UnboundedSender<Message>,
     ) -> Self {
         let turns = Turns::new(&plan.budget, servers);
-        Self { budget: plan.budget.clone(), ssh: plan.ssh.clone(), directory, spools, turns, stop, sender }
+        Self { budget: plan.budget.clone(), ssh: plan.ssh.clone(), curiosity, directory, spools, turns, stop, sender }
     }
 
     /// Observes the targets of one server, all at once.
@@ -105,6 +108,11 @@ impl Collector {
     async fn planned(self: Arc<Self>, master: Option<Arc<Master>>, assignment: Assignment, deadline: Instant) {
         let Assignment { index, target } = assignment;
         let Endpoint::Container { engine, selector, port, network } = &target.endpoint else {
+            if self.curiosity == Curiosity::Ways {
+                let around = examine::surroundings(shell(master.as_deref()), &target.endpoint);
+                let around = self.unless_stopped(around).await;
+                self.saw(Sight::Target(target.id.clone(), around));
+            }
             let doors = vec![Door::Endpoint(target.endpoint.clone())];
             return self.observed(master.as_deref(), index, target.id, doors, deadline).await;
         };
@@ -123,6 +131,7 @@ impl Collector {
         let _ = self.sender.send(Message::Found { index, targets });
         let mut tasks = JoinSet::new();
         for (found, id) in found.into_iter().zip(ids) {
+            self.saw(Sight::Target(id.clone(), examine::of_container(&found, engine, *port)));
             match found.ways {
                 Ok(ways) => {
                     let (collector, master, port) = (Arc::clone(&self), master.clone(), *port);
@@ -149,6 +158,7 @@ impl Collector {
         let mut failure = Failure::new(Reason::ContainerUnreachable, "");
         let mut doors = doors.into_iter().peekable();
         while let Some(door) = doors.next() {
+            self.saw(Sight::Way(id.clone(), examine::way(&door, master.is_none())));
             failure = match self.through(master, &door, index, &mut spool, deadline).await {
                 Ok(observation) => return self.done(index, id, Some(spool), Outcome::Observed(observation)),
                 Err(failure) => failure,
@@ -162,6 +172,23 @@ impl Collector {
 
     /// An ssh session, with retries where trying again can help.
     async fn session(&self, destination: &SshDestination, targets: &[usize]) -> Result<(Master, Instant), Failure> {
+        if self.curiosity == Curiosity::Data {
+            return self.opened(destination, targets, &mut Ear::default()).await;
+        }
+        let mut ear = Ear::curious();
+        let (mut server, opened) =
+            tokio::join!(examine::client(destination, &self.ssh), self.opened(destination, targets, &mut ear));
+        examine::hear(&mut server, &ear.heard());
+        self.saw(Sight::Server(destination.clone(), server));
+        opened
+    }
+
+    async fn opened(
+        &self,
+        destination: &SshDestination,
+        targets: &[usize],
+        ear: &mut Ear,
+    ) -> Result<(Master, Instant), Failure> {
         targets.iter().for_each(|&target| self.stage(target, Stage::Connect));
         let turns = self.stop.unless(Stage::Connect, self.turns.of(destination, &self.ssh)).await?;
         let mut attempt = 1;
@@ -172,7 +199,7 @@ impl Collector {
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.budget.host_total);
             let control = self.directory.next_socket();
             let opened = self.stop.unless(Stage::Connect, async {
-                let opening = Master::open(destination, &self.ssh, &self.budget, control);
+                let opening = Master::open(destination, &self.ssh, &self.budget, control, ear);
                 timeout_at(deadline, opening).await.unwrap_or_else(|_| {
                     Err(Failure::new(Reason::AuthenticationStalled, "the host's time was over").at(Stage::Connect))
                 })
@@ -296,6 +323,18 @@ impl Collector {
         // The stream's end must have left us before its session does.
         let _ = timeout(FAREWELL, seen.dropped()).await;
         observed
+    }
+
+    /// What only helps to understand is nothing to wait for once the run stops.
+    async fn unless_stopped<T: Default>(&self, asked: impl Future<Output = T>) -> T {
+        let asked = async { Ok(asked.await) };
+        self.stop.unless(Stage::Resolve, asked).await.unwrap_or_default()
+    }
+
+    fn saw(&self, sight: Sight) {
+        if self.curiosity == Curiosity::Ways {
+            let _ = self.sender.send(Message::Seen(Box::new(sight)));
+        }
     }
 
     fn stage(&self, target: usize, stage: Stage) {

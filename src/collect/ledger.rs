@@ -1,14 +1,16 @@
 //! Which targets have their outcome. Every planned target gets exactly one, and so does everything that it turned out to be.
 
-use super::{Event, Message, Progress};
+use super::{Event, Message, Progress, examine};
 use crate::capture::{Spool, Writer};
-use crate::model::{Failure, Outcome, Reason, Target, TargetId};
+use crate::model::{Failure, Outcome, Reason, Sightings, Target, TargetId};
 
 /// Writes outcomes into the capture as they come, and tells whoever watches.
 pub(super) struct Ledger<'a> {
     capture: &'a mut Writer,
     on_event: &'a dyn Fn(Event),
     planned: Vec<Entry>,
+    /// What was seen on the ways, where somebody asked.
+    pub sightings: Sightings,
 }
 
 /// What one planned target still lacks.
@@ -23,12 +25,13 @@ impl<'a> Ledger<'a> {
     pub(super) fn new(capture: &'a mut Writer, on_event: &'a dyn Fn(Event)) -> Self {
         let entry = |target: &Target| Entry { open: vec![target.clone()], failed: None };
         let planned = capture.run().targets.iter().map(entry).collect();
-        Self { capture, on_event, planned }
+        Self { capture, on_event, planned, sightings: Sightings::default() }
     }
 
     pub(super) fn take(&mut self, message: Message) -> std::io::Result<()> {
         match message {
             Message::Event(event) => (self.on_event)(event),
+            Message::Seen(seen) => examine::note(&mut self.sightings, *seen),
             Message::Found { index, targets } => {
                 if let Some(entry) = self.planned.get_mut(index) {
                     entry.open = targets;

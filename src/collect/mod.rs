@@ -17,6 +17,7 @@ mod command;
 mod container;
 mod docker;
 mod door;
+mod examine;
 mod journey;
 mod ledger;
 mod limits;
@@ -37,7 +38,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::capture::{Spool, Writer};
-use crate::model::{Failure, Outcome, Reason, Route, Stage, Target, TargetId};
+use crate::model::{Failure, Outcome, Reason, Route, Sightings, Stage, Target, TargetId};
 use crate::plan::Plan;
 
 use journey::{Assignment, Collector};
@@ -99,6 +100,8 @@ pub enum CollectError {
 /// What the tasks tell the loop that owns the capture.
 enum Message {
     Event(Event),
+    /// Something on the way to a console.
+    Seen(Box<examine::Seen>),
     /// The planned target at `index` is these.
     Found {
         index: usize,
@@ -118,24 +121,61 @@ enum Message {
 /// # Errors
 /// When the run as a whole cannot go on. Every process that it started is gone then too.
 pub fn collect(plan: &Plan, capture: &mut Writer, on_event: &dyn Fn(Event)) -> Result<Summary, CollectError> {
+    begin(plan, capture, on_event, Curiosity::Data).map(|(summary, _)| summary)
+}
+
+/// As [`collect`], and tells what was seen on the way to each console. It goes the same ways: one session per server, one
+/// attach per console.
+///
+/// # Errors
+/// As [`collect`].
+pub fn examine(
+    plan: &Plan,
+    capture: &mut Writer,
+    on_event: &dyn Fn(Event),
+) -> Result<(Summary, Sightings), CollectError> {
+    begin(plan, capture, on_event, Curiosity::Ways)
+}
+
+/// What a run wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Curiosity {
+    /// What the consoles say.
+    Data,
+    /// What there is on the ways to them, too.
+    Ways,
+}
+
+fn begin(
+    plan: &Plan,
+    capture: &mut Writer,
+    on_event: &dyn Fn(Event),
+    curiosity: Curiosity,
+) -> Result<(Summary, Sightings), CollectError> {
     child::raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|source| CollectError::Setup { what: "the runtime", source })?;
-    let result = runtime.block_on(run(plan, capture, on_event));
+    let result = runtime.block_on(run(plan, capture, on_event, curiosity));
     // Tasks that a second signal aborted are dropped here, and with them their processes.
     drop(runtime);
     result
 }
 
-async fn run(plan: &Plan, capture: &mut Writer, on_event: &dyn Fn(Event)) -> Result<Summary, CollectError> {
+async fn run(
+    plan: &Plan,
+    capture: &mut Writer,
+    on_event: &dyn Fn(Event),
+    curiosity: Curiosity,
+) -> Result<(Summary, Sightings), CollectError> {
     let setup = |what| move |source| CollectError::Setup { what, source };
     let stop = Stop::listen(plan.budget.deadline).map_err(setup("the signal handlers"))?;
     let directory = private::Directory::create().map_err(setup("a private directory"))?;
     let (sender, mut messages) = mpsc::unbounded_channel();
     let servers = servers(plan);
-    let collector = Arc::new(Collector::new(plan, servers.len(), directory, capture.spools(), stop.clone(), sender));
+    let collector =
+        Arc::new(Collector::new(plan, servers.len(), curiosity, directory, capture.spools(), stop.clone(), sender));
     let mut waiting = servers.into_iter();
     let mut ledger = Ledger::new(capture, on_event);
     let mut tasks = JoinSet::new();
@@ -163,7 +203,7 @@ async fn run(plan: &Plan, capture: &mut Writer, on_event: &dyn Fn(Event)) -> Res
     }
     // Whatever was never begun, or was dropped by a second signal, ends as what stopped the run.
     ledger.fail_the_rest(&Failure::new(stop.reason(), "").at(Stage::Resolve))?;
-    Ok(Summary { interrupted: stop.is_interrupted() })
+    Ok((Summary { interrupted: stop.is_interrupted() }, ledger.sightings))
 }
 
 /// Targets by server, in the plan's order of their first.

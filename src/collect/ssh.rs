@@ -41,7 +41,6 @@ const COMMANDS_AT_ONCE: usize = 4;
 const OPTIONS: &[&str] = &[
     "BatchMode=yes",
     "ControlPersist=no",
-    "LogLevel=VERBOSE",
     "ServerAliveInterval=5",
     "ServerAliveCountMax=2",
     "ClearAllForwardings=yes",
@@ -64,6 +63,30 @@ pub(super) struct Master {
     commands: tokio::sync::Semaphore,
 }
 
+/// What `ssh` says while it opens a session, for who wants to know more than whether it could.
+#[derive(Default)]
+pub(super) struct Ear {
+    is_curious: bool,
+    heard: Option<Stderr>,
+}
+
+impl Ear {
+    /// One that has `ssh` tell each of its steps.
+    pub(super) fn curious() -> Self {
+        Self { is_curious: true, heard: None }
+    }
+
+    /// What was said at the last opening so far.
+    pub(super) fn heard(&self) -> String {
+        self.heard.as_ref().map(|stderr| stderr.text_from(0)).unwrap_or_default()
+    }
+
+    /// The level says at least when authentication is over. The steps of a jump host's own `ssh` stay untold.
+    fn level(&self) -> &'static str {
+        if self.is_curious { "LogLevel=DEBUG1" } else { "LogLevel=VERBOSE" }
+    }
+}
+
 impl Master {
     /// Starts `ssh` and waits until it is authenticated and takes requests.
     ///
@@ -74,11 +97,12 @@ impl Master {
         settings: &SshSettings,
         budget: &Budget,
         control: PathBuf,
+        ear: &mut Ear,
     ) -> Result<Self, Failure> {
         let deadline = Instant::now() + budget.authenticate.max(budget.connect);
         let mut command = Command::new("ssh");
         command
-            .args(arguments(destination, settings, budget, &control))
+            .args(arguments(destination, settings, budget, &control, ear.level()))
             .env("LC_ALL", "C")
             .env("SSH_ASKPASS_REQUIRE", "never")
             .stdin(Stdio::null())
@@ -86,13 +110,11 @@ impl Master {
             .stderr(Stdio::piped());
         let mut group = Group::spawn(command).map_err(spawn_failure)?;
         let mut stderr = Stderr::drain(group.child().stderr.take());
-        tokio::select! {
-            biased;
-            found = timeout_at(deadline, stderr.wait_for(0, |text| text.contains(AUTHENTICATED))) => match found {
-                Ok(true) => {}
-                Ok(false) => return Err(classify::session(&stderr.text_from(0))),
-                Err(_) => return Err(stalled(&stderr)),
-            },
+        ear.heard = Some(stderr.clone());
+        match timeout_at(deadline, stderr.wait_for(0, |text| text.contains(AUTHENTICATED))).await {
+            Ok(true) => {}
+            Ok(false) => return Err(classify::session(&stderr.text_from(0))),
+            Err(_) => return Err(stalled(&stderr)),
         }
         let mut pause = SOCKET_POLL;
         // It gets its name when it listens.
@@ -233,11 +255,17 @@ fn causes(error: &openssh::Error) -> String {
     classify::detail(&causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
 }
 
-fn arguments(destination: &SshDestination, settings: &SshSettings, budget: &Budget, control: &Path) -> Vec<OsString> {
+fn arguments(
+    destination: &SshDestination,
+    settings: &SshSettings,
+    budget: &Budget,
+    control: &Path,
+    level: &str,
+) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = ["-M", "-N", "-T", "-S"].map(OsString::from).to_vec();
     arguments.push(control.into());
     let connect = format!("ConnectTimeout={}", budget.connect.as_secs_f64().ceil().max(1.0));
-    for option in OPTIONS.iter().copied().chain([connect.as_str()]) {
+    for option in OPTIONS.iter().copied().chain([level, connect.as_str()]) {
         arguments.extend(["-o".into(), option.into()]);
     }
     arguments.extend(whom(destination, settings));
@@ -363,7 +391,7 @@ impl Tail {
 
 #[cfg(test)]
 mod tests {
-    use super::{Limits, MAX_STDERR, Master, Tail, arguments};
+    use super::{Ear, Limits, MAX_STDERR, Master, Tail, arguments};
     use crate::model::{Reason, SshDestination};
     use crate::plan::{Budget, SshSettings};
     use std::fs;
@@ -410,7 +438,8 @@ mod tests {
         let control = directory.path().join("0");
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let done = runtime.spawn(async move {
-            let master = Master::open(&destination, &settings, &Budget::default(), control).await.unwrap();
+            let master =
+                Master::open(&destination, &settings, &Budget::default(), control, &mut Ear::default()).await.unwrap();
             task(master).await
         });
         runtime.block_on(done).unwrap()
@@ -455,7 +484,13 @@ mod tests {
             identity_file: Some("/keys/my key".into()),
             extra_args: vec!["-J".to_owned(), "bastion".to_owned()],
         };
-        let arguments = arguments(&destination, &SshSettings::default(), &Budget::default(), Path::new("/run/x/0"));
+        let arguments = arguments(
+            &destination,
+            &SshSettings::default(),
+            &Budget::default(),
+            Path::new("/run/x/0"),
+            "LogLevel=VERBOSE",
+        );
         let text: Vec<_> = arguments.iter().map(|argument| argument.to_str().unwrap()).collect();
         assert_eq!(text[text.len() - 4..], ["-J", "bastion", "--", "relay-2"]);
         for expected in

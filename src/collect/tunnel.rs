@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::CollectError;
 use super::child::die_with_parent;
 use super::private::Directory;
-use super::ssh::Master;
+use super::ssh::{Ear, Master};
 use super::stop::Stop;
 use crate::model::{Endpoint, Failure, Reason, Route, Stage, Target};
 use crate::plan::{Budget, SshSettings};
@@ -96,7 +96,8 @@ pub fn tunnel(
             Route::Direct => hold(None, &Address(target.endpoint.clone()), visitor, announce, &stop).await,
             Route::Ssh(destination) => {
                 let directory = Directory::create().map_err(setup("a private directory"))?;
-                let opening = Master::open(destination, ssh, budget, directory.next_socket());
+                let mut ear = Ear::default();
+                let opening = Master::open(destination, ssh, budget, directory.next_socket(), &mut ear);
                 let master = stop.unless(Stage::Connect, opening).await?;
                 let local = directory.next_socket();
                 let visit = async {

@@ -60,7 +60,12 @@ pub(super) fn judge_after(capture: &mut Capture, judging: &Judging, history: Vec
     Ok(fleet.diagnose(facts, gate))
 }
 
-fn snapshot(capture: &mut Capture, index: usize, observation: &Observation) -> Result<Snapshot, CaptureError> {
+/// What one target of a capture looked like.
+pub(super) fn snapshot(
+    capture: &mut Capture,
+    index: usize,
+    observation: &Observation,
+) -> Result<Snapshot, CaptureError> {
     let mut decoder = Decoder::new(decode::Limits::default());
     for frame in capture.frames(index)? {
         decoder.frame(&frame?);

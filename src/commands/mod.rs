@@ -8,6 +8,7 @@ mod completions;
 mod console;
 mod demo;
 mod diff;
+mod doctor;
 mod emit;
 mod explain;
 mod export;
@@ -75,6 +76,7 @@ fn command(cli: &Cli) -> Result<ExitCode, CommandError> {
         Command::Captures(command) => captures::run(command),
         Command::Merge(args) => merge::run(args),
         Command::Export(args) => export::run(args),
+        Command::Doctor(args) => doctor::run(args, cli),
         Command::Console(args) => console::run(args),
         Command::Inventory(args) => inventory::run(args, cli),
         Command::Demo(args) => demo::run(args, cli),

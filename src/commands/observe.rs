@@ -9,7 +9,8 @@ use super::live::Live;
 use super::store::store;
 use crate::capture::{Capture, End, KEEP, Limits, Run, Writer};
 use crate::cli::{CollectArgs, Display};
-use crate::collect::{Progress, collect};
+use crate::collect::{self, CollectError, Event, Progress, Summary, collect};
+use crate::model::Sightings;
 use crate::plan::Plan;
 
 /// A finished collection: the capture, and where it stays.
@@ -29,6 +30,32 @@ pub(super) fn observe(
     quiet: bool,
     live: &Live,
 ) -> anyhow::Result<Collected> {
+    let (collected, ()) =
+        kept(plan, patterns, args, quiet, live, &|plan, writer, on_event| Ok((collect(plan, writer, on_event)?, ())))?;
+    Ok(collected)
+}
+
+/// As [`observe`], with what was seen on the way to each console.
+pub(super) fn examine(
+    plan: &Plan,
+    patterns: &[String],
+    args: &CollectArgs,
+    quiet: bool,
+) -> anyhow::Result<(Collected, Sightings)> {
+    kept(plan, patterns, args, quiet, &Live::default(), &collect::examine)
+}
+
+/// A way to collect, and what it tells beside the evidence.
+type Collect<T> = dyn Fn(&Plan, &mut Writer, &dyn Fn(Event)) -> Result<(Summary, T), CollectError>;
+
+fn kept<T>(
+    plan: &Plan,
+    patterns: &[String],
+    args: &CollectArgs,
+    quiet: bool,
+    live: &Live,
+    collect: &Collect<T>,
+) -> anyhow::Result<(Collected, T)> {
     let run = Run {
         started: now(),
         collected_by: env!("CARGO_PKG_VERSION").to_owned(),
@@ -39,14 +66,14 @@ pub(super) fn observe(
     let (path, unsaved) = destination(&run, args)?;
     let mut writer = Writer::create(&path, &run)?;
     let display = Display::new(plan.targets.iter().map(|target| target.id.to_string()).collect(), quiet);
-    let summary = collect(plan, &mut writer, &|event| {
+    let ended = collect(plan, &mut writer, &|event| {
         display.show(&event);
         if let (Progress::Done { failed }, Some(target)) = (event.progress, plan.targets.get(event.target)) {
             live.ended(&target.id, failed);
         }
     });
     display.clear();
-    let summary = summary.context("collecting failed")?;
+    let (summary, told) = ended.context("collecting failed")?;
     let path = writer.finish(End { interrupted: summary.interrupted })?;
     if unsaved.is_none() && args.save.is_none() {
         // What was seen is worth more than tidiness.
@@ -58,7 +85,7 @@ pub(super) fn observe(
         note(&format!("evidence saved in {}", path.display()));
     }
     let capture = Capture::open(&path, limits(plan))?;
-    Ok(Collected { capture, _unsaved: unsaved })
+    Ok((Collected { capture, _unsaved: unsaved }, told))
 }
 
 fn destination(run: &Run, args: &CollectArgs) -> anyhow::Result<(PathBuf, Option<tempfile::TempDir>)> {

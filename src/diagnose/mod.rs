@@ -1,6 +1,7 @@
 //! Snapshots and a playbook become a judgement. Pure: no clock, no environment, no randomness,
 //! and the order in which targets are added never shows.
 
+mod checkup;
 mod compare;
 mod condition;
 mod detect;
@@ -20,6 +21,7 @@ mod verdict;
 mod waits;
 mod words;
 
+pub use checkup::{Checkup, Checkups, Exposure, Fact, Mark, Step, Trouble, checkup};
 pub use compare::{
     Caution, Change, Comparison, Effect, FindingChange, Growth, Kind, Point, Regression, Side, Told, Trends, compare,
     confirm, set_aside_known,

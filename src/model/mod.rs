@@ -9,6 +9,7 @@ mod failure;
 mod host;
 mod location;
 mod resource;
+mod sighting;
 mod snapshot;
 mod target;
 mod task;
@@ -22,6 +23,7 @@ pub use failure::{Failure, Reason, Stage};
 pub use host::{GroupName, HostName, InvalidName};
 pub use location::{Origin, SpawnLocation};
 pub use resource::{AsyncOp, Attribute, AttributeValue, Resource};
+pub use sighting::{ContainerSighting, ServerSighting, Sightings, SshConfig, TargetSighting, WaySighting};
 pub use snapshot::{Histograms, ObservationWindow, Snapshot, TimeHistogram, Vintage};
 pub use target::{ContainerSelector, Endpoint, Engine, Route, Service, SshDestination, Target, TargetId, Thresholds};
 pub use task::{

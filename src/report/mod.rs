@@ -1,5 +1,6 @@
 //! A diagnosis becomes text. Renderers neither filter, sort nor judge, and do not ask the clock.
 
+pub mod checkup;
 mod code;
 pub mod comparison;
 pub mod entry;

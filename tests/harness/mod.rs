@@ -123,6 +123,13 @@ impl Lab {
         survivors(watch(&all.filter(is_ours).collect::<Vec<_>>()))
     }
 
+    /// `fleetdiag doctor` of hosts of this laboratory.
+    pub fn doctor(&self, args: &[&str]) -> Command {
+        let mut command = self.fleetdiag(&["doctor"]);
+        command.arg("--ssh-config").arg(self.path("ssh_config")).arg("-i").arg(self.path("hosts.yaml")).args(args);
+        command
+    }
+
     /// What runs have left in the place of private directories.
     pub fn leftovers(&self) -> Vec<String> {
         let entries = fs::read_dir(self.path("run")).unwrap();
