@@ -199,7 +199,8 @@ detectors! {
     SelfWakes = "self-wakes", Tasks,
         "More than a share of the task's wakes is by the task itself." {
             self_wake_percent: Percent = 50, 0 => 99, "share of self-wakes in all wakes that is exceeded";
-        } from "tokio-console 0.1.14, `warnings.rs`";
+            wakes: Count = 10, 1 => 1_000_000_000, "wakes of the task that are reached: a share of fewer says nothing";
+        } from "tokio-console 0.1.14, `warnings.rs`, which counts from the first wake on";
     LostWaker = "lost-waker", Tasks,
         "The task is alive, not running and not woken, and its last waker was dropped: nothing can ever wake it."
         from "tokio-console 0.1.14, `warnings.rs`";

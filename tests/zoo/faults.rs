@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, Notify, RwLock, Semaphore, mpsc};
 use tokio::time::{interval, sleep};
 
-use crate::program::{Keep, current_thread, millis, multi_thread};
+use crate::program::{Keep, current_thread, millis, multi_thread, workers};
 
 /// Wakes its own task, which is then polled at once.
-async fn ask_again() {
+pub async fn ask_again() {
     let mut asked = false;
     poll_fn(|context| {
         if asked {
@@ -111,7 +111,7 @@ pub fn long_poll() -> Keep {
 
 /// Two of three workers never come back, after they did once.
 pub fn stuck_poll() -> Keep {
-    current_workers(3, || {
+    workers(3, || {
         for _ in 0..2 {
             // FAULT: stuck-poll
             tokio::spawn(async {
@@ -120,10 +120,6 @@ pub fn stuck_poll() -> Keep {
             });
         }
     })
-}
-
-fn current_workers(workers: usize, program: impl FnOnce() + Send + 'static) -> Keep {
-    crate::program::workers(workers, program)
 }
 
 pub fn spinning() -> Keep {
@@ -316,6 +312,84 @@ pub fn permits_exhausted() -> Keep {
                 }
             });
         }
+    })
+}
+
+/// One of two hundred polls is long: the average does not show it.
+pub fn long_tail() -> Keep {
+    multi_thread(|| {
+        // FAULT: long-tail
+        tokio::spawn(async {
+            loop {
+                for _ in 0..49 {
+                    sleep(millis(1)).await;
+                }
+                std::thread::sleep(millis(700));
+                sleep(millis(1)).await;
+            }
+        });
+    })
+}
+
+/// Is woken by a thread thousands of times a second, and finds nothing.
+pub fn polled_for_nothing() -> Keep {
+    multi_thread(|| {
+        let (sender, mut receiver) = mpsc::channel::<()>(1);
+        let event = Arc::new(Notify::new());
+        let waker = Arc::clone(&event);
+        std::thread::spawn(move || {
+            let _sender = sender;
+            loop {
+                waker.notify_one();
+                std::thread::sleep(Duration::from_micros(100));
+            }
+        });
+        // FAULT: polled-for-nothing
+        tokio::spawn(async move {
+            loop {
+                event.notified().await;
+                let _ = receiver.try_recv();
+            }
+        });
+    })
+}
+
+pub fn many_tasks() -> Keep {
+    multi_thread(|| {
+        let never = Arc::new(Notify::new());
+        for _ in 0..10_500 {
+            let never = Arc::clone(&never);
+            // FAULT: many-tasks
+            tokio::spawn(async move { never.notified().await });
+        }
+    })
+}
+
+/// Tasks that end at once, all of which the console keeps for an hour.
+pub fn console_memory() -> Keep {
+    multi_thread(|| {
+        tokio::spawn(async {
+            let mut arrival = interval(millis(20));
+            loop {
+                arrival.tick().await;
+                for _ in 0..10 {
+                    // FAULT: console-memory
+                    tokio::spawn(async {});
+                }
+            }
+        });
+    })
+}
+
+/// Does what it should, at an address that others can reach.
+pub fn exposed_console() -> Keep {
+    multi_thread(|| {
+        tokio::spawn(async {
+            let mut tick = interval(millis(20));
+            loop {
+                tick.tick().await;
+            }
+        });
     })
 }
 

@@ -4,24 +4,26 @@
 #![cfg(tokio_unstable)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::exit)]
 
+mod examples;
+mod false_alarms;
 mod faults;
 mod healthy;
 mod program;
+mod services;
+mod watch;
 
-use std::fmt::Write as _;
-use std::io::{BufRead, BufReader};
-use std::os::unix::net::UnixListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
 
+use fleetdiag::playbook::{DETECTORS, built_in};
 use program::Keep;
 use serde_json::Value;
-use tempfile::TempDir;
+use watch::{Zoo, findings, leads};
 
 /// Starts a program.
 type Run = fn() -> Keep;
 
-/// What must be found: how many tasks, at least, by which rule. The rule's name is the mark in the source.
+/// What must be found: how many tasks, at least, by which rule. The program's name or the rule's is the mark in the source.
 struct Fault {
     program: &'static str,
     run: Run,
@@ -42,9 +44,11 @@ const CALM: &[Fault] = &[
     fault("auto-boxed", faults::auto_boxed, "auto-boxed-future", "info", 1),
     fault("large-future", faults::large_future, "large-future", "info", 1),
     fault("long-poll", faults::long_poll, "long-poll", "warning", 1),
+    fault("long-tail", faults::long_tail, "long-poll", "warning", 1),
     fault("stuck-poll", faults::stuck_poll, "stuck-poll", "critical", 2),
     fault("slow-first-poll", faults::slow_first_poll, "slow-first-poll", "warning", 2),
     fault("blocking-pool", faults::blocking_pool_queue, "blocking-pool-queue", "warning", 3),
+    fault("polled-for-nothing", faults::polled_for_nothing, "polled-for-nothing", "info", 1),
     fault("task-leak", faults::task_leak, "task-leak", "warning", 50),
     fault("cancelled", faults::cancelled_while_woken, "cancelled-while-woken", "warning", 50),
     fault("waker-churn", faults::waker_churn, "waker-churn", "info", 1),
@@ -52,6 +56,7 @@ const CALM: &[Fault] = &[
     fault("deadlock", faults::deadlock, "deadlock", "critical", 2),
     fault("channel-backlog", faults::channel_backlog, "channel-backlog", "warning", 3),
     fault("permits", faults::permits_exhausted, "permits-exhausted", "warning", 3),
+    fault("console-memory", faults::console_memory, "console-memory", "warning", 1),
     fault("uninstrumented", faults::nothing_instrumented, "nothing-instrumented", "warning", 1),
 ];
 
@@ -61,6 +66,13 @@ const HUNGRY: &[Fault] = &[
     fault("starved", faults::starved, "starved", "warning", 40),
     fault("busy", faults::busy, "busy", "info", 1),
 ];
+
+const MANY: Fault = fault("many-tasks", faults::many_tasks, "many-tasks", "info", 10_500);
+
+const EXPOSED: Fault = fault("exposed", faults::exposed_console, "exposed-console", "warning", 1);
+
+/// A console that accepts connections and says nothing is no program: a socket of the test.
+const SILENT: &str = "runtime-down";
 
 const HEALTHY: &[(&str, Run)] = &[
     ("idle-server", healthy::idle_server),
@@ -76,92 +88,96 @@ const HEALTHY: &[(&str, Run)] = &[
     ("pool-behind-a-lock", healthy::pool_behind_a_lock),
 ];
 
+const SERVICES: &[(&str, Run)] = &[
+    ("web-server", services::web_server),
+    ("grpc-server", services::grpc_server),
+    ("connection-pool", services::connection_pool),
+    ("broadcast-fan-out", services::broadcast_fan_out),
+    ("shutdown-watchers", services::shutdown_watchers),
+    ("join-set-batches", services::join_set_batches),
+    ("interval-tickers", services::interval_tickers),
+    ("pipeline", services::pipeline),
+    ("actor-with-replies", services::actor_with_replies),
+    ("retries", services::retries),
+];
+
+const FALSE_ALARMS: &[(&str, Run)] = &[
+    ("237-local-set-in-turns", false_alarms::local_set_in_turns),
+    ("345-ended-with-a-blocking-child", false_alarms::ended_with_a_blocking_child),
+    ("380-ended-and-left-resources", false_alarms::ended_and_left_resources),
+    ("516-main-future-that-yields", false_alarms::main_future_that_yields),
+    ("block-on-that-waits", false_alarms::block_on_that_waits),
+    ("drop-as-poll", false_alarms::dropped_without_a_poll),
+    ("wakers-in-other-hands", false_alarms::wakers_in_other_hands),
+];
+
+/// What an example of console-subscriber's kind must show first, nothing else being worse than information but `may`.
+struct Example {
+    program: &'static str,
+    run: Run,
+    first: Option<&'static str>,
+    may: &'static [&'static str],
+}
+
+const fn example(
+    program: &'static str,
+    run: Run,
+    first: Option<&'static str>,
+    may: &'static [&'static str],
+) -> Example {
+    Example { program, run, first, may }
+}
+
+const EXAMPLES: &[Example] = &[
+    example("app", examples::app, None, &[]),
+    example("app-blocks", examples::app_blocks, Some("warning long-poll"), &[]),
+    example("app-coma", examples::app_coma, Some("info lost-waker"), &[]),
+    example("app-burn", examples::app_burn, Some("warning self-wakes"), &[]),
+    example("app-noyield", examples::app_noyield, Some("critical never-yielded"), &["critical stuck-poll"]),
+    example("app-blocking", examples::app_blocking, None, &[]),
+    example("app-large", examples::app_large, Some("info auto-boxed-future"), &[]),
+    example("barrier", examples::barrier, None, &[]),
+    example("local", examples::local, Some("info busy"), &[]),
+    example(
+        "long-scheduled",
+        examples::long_scheduled,
+        Some("critical stuck-poll"),
+        &["warning long-poll", "warning starved"],
+    ),
+    example("long-sleep", examples::long_sleep, Some("critical never-yielded"), &["critical stuck-poll"]),
+    example("mutex", examples::mutex, Some("warning lock-contention"), &[]),
+    example("rwlock", examples::rwlock, Some("warning lock-contention"), &[]),
+    example("semaphore", examples::semaphore, Some("warning permits-exhausted"), &[]),
+    example("uds", examples::uds, None, &[]),
+];
+
+fn faults() -> impl Iterator<Item = &'static Fault> {
+    CALM.iter().chain(HUNGRY).chain([&MANY, &EXPOSED])
+}
+
 fn programs() -> impl Iterator<Item = (&'static str, Run)> {
-    let faults = CALM.iter().chain(HUNGRY).map(|fault| (fault.program, fault.run));
-    faults.chain(HEALTHY.iter().copied())
+    let faults = faults().map(|fault| (fault.program, fault.run));
+    let examples = EXAMPLES.iter().map(|example| (example.program, example.run));
+    faults.chain(examples).chain([HEALTHY, SERVICES, FALSE_ALARMS].concat())
 }
 
 /// The children of the other tests: this same executable, as one of the programs.
 #[test]
 #[ignore = "is a program of the zoo when the other tests start it"]
 fn be_a_program() {
-    let (Ok(name), Some(socket)) = (std::env::var("ZOO_PROGRAM"), std::env::var_os("ZOO_SOCKET")) else { return };
+    let (Ok(name), Ok(place)) = (std::env::var("ZOO_PROGRAM"), std::env::var("ZOO_CONSOLE")) else { return };
     let (_, run) = programs().find(|(program, _)| *program == name).unwrap();
-    program::be(run, socket.into());
+    program::be(run, &place, name == "many-tasks");
 }
 
-/// A child that ends when its standard input closes.
-struct Running(Child);
-
-impl Running {
-    fn start(name: &str, directory: &Path) -> Self {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["be_a_program", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
-            .env("ZOO_PROGRAM", name)
-            .env("ZOO_SOCKET", directory.join(name))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Self(child)
-    }
-
-    fn wait_until_ripe(&mut self, name: &str) {
-        let lines = BufReader::new(self.0.stdout.take().unwrap()).lines();
-        assert!(lines.map_while(Result::ok).any(|line| line == "ripe"), "{name} ended before it was ready");
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        self.0.wait().unwrap();
-    }
-}
-
-/// The report over some programs, each a service and a host of its own.
-fn watch(names: &[&str], silent: Option<&str>) -> Value {
-    let directory = tempfile::Builder::new().prefix("zoo").tempdir().unwrap();
-    let mut running: Vec<_> = names.iter().map(|name| Running::start(name, directory.path())).collect();
-    running.iter_mut().zip(names).for_each(|(running, name)| running.wait_until_ripe(name));
-    let _listener = silent.map(|name| UnixListener::bind(directory.path().join(name)).unwrap());
-    snapshot(&directory, names.iter().copied().chain(silent))
-}
-
-fn snapshot<'a>(directory: &TempDir, names: impl Iterator<Item = &'a str>) -> Value {
-    let mut inventory = "all:\n  vars: {transport: direct}\n  hosts:\n".to_owned();
-    for name in names {
-        let socket = directory.path().join(name);
-        writeln!(inventory, "    {name}: {{service: {name}, console: 'unix:{}'}}", socket.display()).unwrap();
-    }
-    let path = directory.path().join("zoo.yaml");
-    std::fs::write(&path, inventory).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fleetdiag"));
-    let output = command
-        .args(["snapshot", "all", "-o", "json", "-w", "4s", "--connect-timeout", "5s", "-i"])
-        .arg(&path)
-        .env("XDG_STATE_HOME", directory.path())
-        .env("XDG_RUNTIME_DIR", directory.path())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
-}
-
-/// The findings on one host, in the report's order, each with the place it is at.
-fn findings<'r>(report: &'r Value, host: &str) -> Vec<(&'r Value, &'r Value)> {
-    let hotspots = report["hotspots"].as_array().unwrap().iter();
-    let all = hotspots.flat_map(|hotspot| {
-        hotspot["findings"].as_array().unwrap().iter().map(move |finding| (&hotspot["subject"], finding))
-    });
-    all.filter(|(_, finding)| finding["targets"].get(host).is_some()).collect()
-}
-
-/// The line after the fault's mark.
-fn marked_line(rule: &str) -> u64 {
-    let mark = format!("// FAULT: {rule}");
-    let marked = include_str!("faults.rs").lines().position(|line| line.trim() == mark);
-    marked.unwrap_or_else(|| panic!("no line is marked {mark}")) as u64 + 2
+/// The line after a fault's mark.
+fn marked_line(fault: &Fault) -> u64 {
+    let marked = |name: &str| {
+        let mark = format!("// FAULT: {name}");
+        include_str!("faults.rs").lines().position(|line| line.trim() == mark)
+    };
+    let line = marked(fault.program).or_else(|| marked(fault.rule));
+    line.unwrap_or_else(|| panic!("no line is marked for {}", fault.program)) as u64 + 2
 }
 
 /// What is wrong with how a fault was reported; nothing when all is well.
@@ -171,19 +187,15 @@ fn misjudged(fault: &Fault, report: &Value) -> Option<String> {
     };
     let place = &subject["location"];
     let is_here = match fault.rule {
-        "nothing-instrumented" => place.is_null(),
-        rule => {
-            let line = place["line"].as_u64().unwrap_or(0);
-            // A statement of several lines is at the line of its call.
-            place["file"] == "tests/zoo/faults.rs" && (marked_line(rule)..=marked_line(rule)).contains(&line)
-        }
+        "nothing-instrumented" | "console-memory" | "exposed-console" => place.is_null(),
+        _ => place["file"] == "tests/zoo/faults.rs" && place["line"].as_u64() == Some(marked_line(fault)),
     };
     let is_right = first["name"] == fault.rule && first["severity"] == fault.severity;
     let is_counted = first["affected"].as_u64() >= Some(fault.affected);
     (!is_here || !is_right || !is_counted).then(|| format!("first is {first:#} at {subject}"))
 }
 
-fn table(faults: &[Fault], report: &Value) -> Vec<String> {
+fn table<'f>(faults: impl IntoIterator<Item = &'f Fault>, report: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
     for fault in faults {
         let found = findings(report, fault.program);
@@ -196,20 +208,34 @@ fn table(faults: &[Fault], report: &Value) -> Vec<String> {
         });
         let misjudged = misjudged(fault, report);
         let verdict = if misjudged.is_none() { "found" } else { "WRONG" };
-        println!("{verdict}  {:<18} {}", fault.program, first.replace('"', ""));
+        println!("{verdict}  {:<32} {}", fault.program, first.replace('"', ""));
         wrong.extend(misjudged.map(|why| format!("{}: {why}", fault.program)));
     }
     wrong
 }
 
 #[test]
+fn every_rule_has_a_program() {
+    let with_program: BTreeSet<_> = faults().map(|fault| fault.rule).chain([SILENT]).collect();
+    let rules = built_in();
+    let rules: BTreeSet<_> = rules.rules.iter().map(|rule| rule.name.as_str()).collect();
+    assert_eq!(with_program, rules);
+    let detectors: BTreeSet<_> = DETECTORS.iter().map(|entry| entry.name).collect();
+    assert!(detectors.is_subset(&with_program), "{detectors:?}");
+}
+
+#[test]
 fn every_calm_fault_is_found_first_where_it_is() {
     let names: Vec<_> = CALM.iter().map(|fault| fault.program).collect();
-    let report = watch(&names, Some("runtime-down"));
+    let mut zoo = Zoo::start(&names);
+    // As much as a program of the zoo can afford.
+    let report = zoo.report(Some(SILENT), &["--set", "console-memory.memory=48MiB"]);
     let wrong = table(CALM, &report);
+    let (_, estimated) = findings(&report, "console-memory")[0];
+    println!("       {}; the process has {} MB", estimated["evidence"], zoo.memory("console-memory") / 1_000_000);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let silent = findings(&report, "runtime-down");
-    assert_eq!(silent.first().map(|(_, finding)| &finding["name"]), Some(&"runtime-down".into()), "{silent:#?}");
+    let silent = findings(&report, SILENT);
+    assert_eq!(silent.first().map(|(_, finding)| &finding["name"]), Some(&SILENT.into()), "{silent:#?}");
 }
 
 #[test]
@@ -217,26 +243,117 @@ fn every_hungry_fault_is_found_first_where_it_is() {
     let mut wrong = Vec::new();
     // One after the other: together they would starve each other, and the report would say so.
     for fault in HUNGRY {
-        let report = watch(&[fault.program], None);
-        wrong.extend(table(std::slice::from_ref(fault), &report));
+        let report = Zoo::start(&[fault.program]).report(None, &[]);
+        wrong.extend(table([fault], &report));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn nothing_healthy_is_accused() {
-    let names: Vec<_> = HEALTHY.iter().map(|(name, _)| *name).collect();
-    let report = watch(&names, None);
-    assert_eq!(report["coverage"]["complete"], names.len(), "{}", report["targets"]);
+fn many_tasks_are_found() {
+    let report = Zoo::start(&[MANY.program]).report(None, &[]);
+    let wrong = table([&MANY], &report);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The programs' place is a network of their own with one address beside the loopback, which this machine alone has.
+#[test]
+fn an_exposed_console_is_found_at_its_address() {
+    let inside = std::env::current_exe().unwrap();
+    let script = "ip link set lo up && ip address add 198.51.100.7/32 dev lo && exec \"$@\"";
+    let is_root = rustix::process::geteuid().is_root();
+    let output = Command::new("unshare")
+        .args(if is_root { ["--net"].as_slice() } else { ["--user", "--map-root-user", "--net"].as_slice() })
+        .args(["sh", "-c", script, "sh"])
+        .arg(inside)
+        .args(["inside_a_network", "--exact", "--ignored", "--nocapture"])
+        .env("ZOO_INSIDE", "1")
+        .stdin(Stdio::null())
+        .output()
+        .expect("`unshare` of util-linux is needed");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    print!("{}", printed.lines().filter(|line| line.starts_with("found")).collect::<Vec<_>>().join("\n") + "\n");
+    assert!(
+        output.status.success() && printed.contains("found  exposed"),
+        "needs a network namespace (root, or user namespaces) and `ip`: {printed}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+#[ignore = "is started inside a network of its own by the test above"]
+fn inside_a_network() {
+    if std::env::var_os("ZOO_INSIDE").is_none() {
+        return;
+    }
+    let mut zoo = Zoo::start(&[]);
+    zoo.start_at(EXPOSED.program, "198.51.100.7:6669");
+    let report = zoo.report(None, &[]);
+    let wrong = table([&EXPOSED], &report);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Prints what was found on `programs`, and returns what is worse than information.
+fn accused(programs: &[(&str, Run)], report: &Value) -> Vec<String> {
+    assert_eq!(report["coverage"]["complete"], programs.len(), "{:#}", report["targets"]);
     let mut accused = Vec::new();
-    for name in names {
-        let found = findings(&report, name);
-        let bad = found.iter().filter(|(_, finding)| finding["severity"] != "info").count();
-        let leads: Vec<_> = found.iter().map(|(_, finding)| finding["name"].as_str().unwrap()).collect();
-        println!("{}  {name:<22} {}", if bad == 0 { "quiet" } else { "WRONG" }, leads.join(", "));
-        if bad > 0 {
-            accused.push(format!("{name}: {found:#?}"));
+    for (name, _) in programs {
+        let found = findings(report, name);
+        let bad: Vec<_> = found.iter().filter(|(_, finding)| finding["severity"] != "info").collect();
+        println!("{}  {name:<32} {}", if bad.is_empty() { "quiet" } else { "WRONG" }, leads(report, name).join(", "));
+        if !bad.is_empty() {
+            accused.push(format!("{name}: {bad:#?}"));
         }
     }
+    accused
+}
+
+fn watched(programs: &[(&str, Run)]) -> Value {
+    Zoo::start(&programs.iter().map(|(name, _)| *name).collect::<Vec<_>>()).report(None, &[])
+}
+
+#[test]
+fn nothing_healthy_is_accused() {
+    let accused = accused(HEALTHY, &watched(HEALTHY));
     assert!(accused.is_empty(), "{}", accused.join("\n"));
+}
+
+#[test]
+fn no_service_under_load_is_accused() {
+    let accused = accused(SERVICES, &watched(SERVICES));
+    assert!(accused.is_empty(), "{}", accused.join("\n"));
+}
+
+#[test]
+fn known_false_alarms_stay_silent_or_say_why_they_cannot_tell() {
+    let report = watched(FALSE_ALARMS);
+    let mut wrong = accused(FALSE_ALARMS, &report);
+    for (name, _) in FALSE_ALARMS {
+        for (subject, finding) in findings(&report, name) {
+            // What holds for sure is no lead: `busy` is.
+            let caps = finding["confidence_limits"].as_array().unwrap();
+            if finding["confidence"] != "high" && caps.is_empty() {
+                wrong.push(format!("{name}: no reason at {subject}: {finding:#}"));
+            }
+            caps.iter().for_each(|cap| println!("       {} because {cap}", finding["name"]));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn examples_of_console_subscribers_kind_give_sensible_results() {
+    let names: Vec<_> = EXAMPLES.iter().map(|example| example.program).collect();
+    let report = Zoo::start(&names).report(None, &[]);
+    let mut wrong = Vec::new();
+    for Example { program, first, may, .. } in EXAMPLES {
+        let leads = leads(&report, program);
+        let is_allowed = |lead: &String| lead.starts_with("info") || first.iter().chain(*may).any(|known| lead == known);
+        let is_right = leads.iter().all(is_allowed) && first.is_none_or(|first| leads.first().is_some_and(|l| l == first));
+        println!("{}  {program:<32} {}", if is_right { "as is" } else { "WRONG" }, leads.join(", "));
+        if !is_right {
+            wrong.push(format!("{program}: {:#?}", findings(&report, program)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,9 +40,23 @@ pub fn current_thread(program: impl FnOnce() + Send + 'static) -> Keep {
     Keep(vec![Box::new(thread)])
 }
 
-/// Is `program` with its console at `socket` until standard input closes, and says on standard output when it is ripe.
-pub fn be(program: fn() -> Keep, socket: PathBuf) -> ! {
-    console_subscriber::ConsoleLayer::builder().server_addr(socket).init();
+/// Keeps the console of a program with many tasks small: 49 kB each otherwise.
+const SHORT_HISTOGRAM: Duration = Duration::from_millis(10);
+
+/// Is `program` with its console at `place`, a Unix socket or a TCP address, until standard input closes, and says on
+/// standard output when it is ripe.
+pub fn be(program: fn() -> Keep, place: &str, has_many_tasks: bool) -> ! {
+    let console = console_subscriber::ConsoleLayer::builder();
+    let console = match place.parse::<SocketAddr>() {
+        Ok(address) => console.server_addr(address),
+        Err(_) => console.server_addr(PathBuf::from(place)),
+    };
+    let console = if has_many_tasks {
+        console.poll_duration_histogram_max(SHORT_HISTOGRAM).scheduled_duration_histogram_max(SHORT_HISTOGRAM)
+    } else {
+        console
+    };
+    console.init();
     let keep = program();
     std::thread::sleep(RIPE);
     println!("\nripe");

@@ -21,8 +21,8 @@ pub(super) fn large(task: &Task, size_bytes: u64) -> Option<Hit> {
     task.size.bytes().filter(|&size| size >= size_bytes).map(|size| Hit::sure(size, 0))
 }
 
-pub(super) fn self_wakes(task: &Task, self_wake_percent: u64) -> Option<Hit> {
-    let holds = |sample: &Sample| sample.self_wake_percent() > self_wake_percent;
+pub(super) fn self_wakes(task: &Task, self_wake_percent: u64, wakes: u64) -> Option<Hit> {
+    let holds = |sample: &Sample| sample.stats.wakes >= wakes && sample.self_wake_percent() > self_wake_percent;
     sampled(task, holds, task.last.self_wake_percent(), task.last.stats.wakes)
 }
 
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn self_wakes_are_more_than_half_not_half() {
-        let detector = Detector::SelfWakes { self_wake_percent: 50 };
+        let detector = Detector::SelfWakes { self_wake_percent: 50, wakes: 1 };
         let stats = |wakes, self_wakes| TaskStats { wakes, self_wakes, ..polled() };
         assert_eq!(confidence(detector, &task(stats(10, 5), stats(100, 50))), None);
         assert_eq!(confidence(detector, &task(stats(10, 6), stats(100, 51))), Some(Confidence::High));
@@ -234,6 +234,9 @@ mod tests {
             "torn counters are clamped"
         );
         assert_eq!(detect(detector, &task(stats(9, 9), stats(9, 9)), &TaskKind::BlockOn), None);
+        let some = Detector::SelfWakes { self_wake_percent: 50, wakes: 10 };
+        assert_eq!(confidence(some, &task(stats(9, 9), stats(9, 9))), None, "too few for a share");
+        assert_eq!(confidence(some, &task(stats(10, 9), stats(10, 9))), Some(Confidence::High));
     }
 
     #[test]

@@ -143,7 +143,7 @@ impl Detector {
             // tokio-console skips these since 0.1.11: they do not poll and wake as tasks do.
             _ if kind.is_blocking() => None,
             Self::LargeFuture { size_bytes } => lints::large(task, size_bytes),
-            Self::SelfWakes { self_wake_percent } => lints::self_wakes(task, self_wake_percent),
+            Self::SelfWakes { self_wake_percent, wakes } => lints::self_wakes(task, self_wake_percent, wakes),
             Self::NeverYielded { busy } => lints::never_yielded(task, busy),
             Self::LostWaker => lints::lost_waker(task, kind, context),
             Self::LongPoll { typical, p99, current } => polls::long(task, context, typical, p99, current),

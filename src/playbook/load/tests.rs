@@ -26,7 +26,7 @@ fn the_lints_are_tokio_consoles() {
     let lints = shipped().iter().find(|playbook| playbook.name == "tokio-console").unwrap();
     let detectors: Vec<_> = lints.rules.iter().map(|rule| (rule.name.as_str(), rule.detector().unwrap())).collect();
     let expected = [
-        ("self-wakes", Detector::SelfWakes { self_wake_percent: 50 }),
+        ("self-wakes", Detector::SelfWakes { self_wake_percent: 50, wakes: 1 }),
         ("lost-waker", Detector::LostWaker),
         ("never-yielded", Detector::NeverYielded { busy: Duration::from_secs(1) }),
         ("auto-boxed-future", Detector::AutoBoxedFuture),
