@@ -8,12 +8,16 @@ use std::time::Duration;
 use console_api::async_ops::AsyncOpUpdate;
 use console_api::instrument::{State, Temporality, Update};
 use console_api::resources::ResourceUpdate;
-use console_api::tasks::{self, TaskUpdate};
+use console_api::tasks::task_details::PollTimesHistogram;
+use console_api::tasks::{self, TaskDetails, TaskUpdate};
 use console_api::{Field, Id, Location, MetaId, Metadata, PollStats, RegisterMetadata, field, register_metadata};
 use fleetdiag::decode::{Decoder, Limits, normalize};
+use fleetdiag::diagnose::{Fleet, Gate, RunFacts};
 use fleetdiag::model::{
-    Anomaly, Ended, Frame, Observation, Origin, Received, Snapshot, SpanId, Stream, TaskKind, TaskState, Vintage,
+    Anomaly, Ended, Endpoint, Frame, Observation, Origin, Received, Route, Service, Snapshot, SpanId, Stream, Target,
+    TargetId, TaskKind, TaskState, Vintage,
 };
+use fleetdiag::playbook::{self, Severity};
 use proptest::prelude::*;
 use prost::Message;
 use prost_types::Timestamp;
@@ -222,6 +226,27 @@ fn losses_a_pause_and_another_clock_are_told() {
 }
 
 /// The call sites of a process: their addresses differ from start to start.
+#[test]
+fn ticks_that_come_late_tell_that_the_process_waits_for_a_cpu() {
+    let ticks = |milliseconds: &[i32]| {
+        let tick = |(number, &late): (usize, &i32)| {
+            let mut tick = update(10 + number as i64, vec![], vec![]);
+            tick.now = tick.now.map(|now| Timestamp { nanos: late * 1_000_000, ..now });
+            if number == 0 { first(tick) } else { tick }
+        };
+        let updates: Vec<_> = milliseconds.iter().enumerate().map(tick).collect();
+        let late = |anomaly| match anomaly {
+            Anomaly::LateTicks { late } => Some(late.as_millis()),
+            _ => None,
+        };
+        decode(&updates).anomalies.into_iter().find_map(late)
+    };
+    assert_eq!(ticks(&[0, 5, 0, 20, 3]), None, "a busy machine");
+    assert_eq!(ticks(&[700, 5, 0, 7, 3]), None, "we attached between two ticks");
+    assert_eq!(ticks(&[0, 0, 900, 0, 0]), Some(900), "and made up for it");
+    assert_eq!(ticks(&[0, 900]), None, "nobody knows how long a tick is");
+}
+
 fn call_sites(address: u64) -> RegisterMetadata {
     let call_site = |line| register_metadata::NewMetadata {
         id: Some(MetaId { id: address + u64::from(line) }),
@@ -473,4 +498,70 @@ proptest! {
         };
         prop_assert_eq!(facts(&once), facts(&twice));
     }
+}
+
+/// What is found on a target that sends these updates, each with its severity and the reasons why it is not surer.
+fn found(updates: &[Update], is_old: bool) -> Vec<(String, Severity, Vec<String>)> {
+    let mut decoder = Decoder::new(Limits::default());
+    for update in updates {
+        decoder.update(Received(0), &update.encode_to_vec()).unwrap();
+    }
+    if is_old {
+        // Histograms as bytes were sent before 0.1.6.
+        let histogram = Some(PollTimesHistogram::LegacyHistogram(vec![]));
+        let details = TaskDetails { poll_times_histogram: histogram, ..TaskDetails::default() };
+        decoder.details(SpanId(1), &details.encode_to_vec());
+    }
+    let snapshot = decoder.finish(&Observation { serves_state: Some(!is_old), ..observation() });
+    let target = Target {
+        id: TargetId { host: "host".parse().unwrap(), console: None },
+        service: Service("service".into()),
+        route: Route::Direct,
+        endpoint: Endpoint::Unix("/run/console".into()),
+        attributes: [].into(),
+    };
+    let rules = playbook::built_in();
+    let mut fleet = Fleet::new(&rules);
+    fleet.observed(&target, snapshot);
+    let findings = fleet.diagnose(RunFacts::default(), &Gate::default()).hotspots.into_iter();
+    let findings = findings.flat_map(|hotspot| hotspot.findings);
+    findings.map(|finding| (finding.name, finding.severity, finding.caps)).collect()
+}
+
+/// A task that waits, polled once, with these counts of wakes, own wakes, clones and drops of wakers.
+fn waiting([wakes, self_wakes, waker_clones, waker_drops]: [u64; 4]) -> tasks::Stats {
+    let last_wake = (wakes > 0).then_some(at(1)).flatten();
+    tasks::Stats { wakes, self_wakes, waker_clones, waker_drops, last_wake, ..stats(1, wakes + 1) }
+}
+
+fn twice(stats: tasks::Stats) -> [Update; 2] {
+    [first(update(10, vec![task(1, "a")], vec![(1, stats)])), update(13, vec![], vec![(1, stats)])]
+}
+
+/// The case that the ones below differ from in one thing each.
+#[test]
+fn a_lost_waker_is_accused() {
+    let found = found(&twice(waiting([0, 0, 1, 1])), false);
+    assert_eq!(found, [("lost-waker".to_owned(), Severity::Critical, vec![])]);
+}
+
+/// tokio-console's issue 149: an old console with a full buffer forgets what woke a task.
+#[test]
+fn issue_149_a_waker_that_a_full_buffer_lost_is_a_lead() {
+    let mut updates = twice(waiting([0, 0, 1, 1]));
+    updates[1].task_update.as_mut().unwrap().dropped_events = 3;
+    let found = found(&updates, true);
+    let [(name, severity, caps)] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((name.as_str(), *severity), ("lost-waker", Severity::Info));
+    assert!(caps[0].contains("dropped events"), "{caps:?}");
+}
+
+/// Counters are read one after the other: more own wakes than wakes, more drops than clones.
+#[test]
+fn torn_reads_accuse_nobody() {
+    let torn_wakes = tasks::Stats { wakes: 2, self_wakes: 3, ..waiting([2, 0, 4, 2]) };
+    assert_eq!(found(&twice(torn_wakes), false), []);
+    let mut torn_drops = twice(waiting([5, 0, 6, 5]));
+    torn_drops[1] = update(13, vec![], vec![(1, waiting([5, 0, 6, 7]))]);
+    assert_eq!(found(&torn_drops, false), [], "seen in the last sample only");
 }

@@ -58,6 +58,9 @@ const FEW: usize = 8;
 /// console-subscriber's publish interval where nobody set another.
 const DEFAULT_TICK: Duration = Duration::from_secs(1);
 
+/// A thread that is later than this has waited for a CPU; where a machine is merely busy, it is some milliseconds.
+const NOTABLE_LATENESS: Duration = Duration::from_millis(100);
+
 impl Decoder {
     pub(super) fn vintage(&self, observation: &Observation, has_tasks: bool) -> Option<Vintage> {
         match observation.serves_state {
@@ -91,6 +94,15 @@ impl Decoder {
         self.intervals.iter().max().copied().unwrap_or(Duration::MAX)
     }
 
+    /// How late the latest tick was. Ticks come at a fixed distance, and one that was late is followed by a shorter one:
+    /// what is longer than the mean was late. The first interval begins when we attached, not at a tick.
+    fn late_ticks(&self) -> Option<Duration> {
+        let ticks = self.intervals.get(1..).filter(|ticks| ticks.len() > 1 && !self.paused)?;
+        let mean = ticks.iter().sum::<Duration>() / u32::try_from(ticks.len()).ok()?;
+        let late = ticks.iter().max()?.saturating_sub(mean);
+        (late >= NOTABLE_LATENESS).then_some(late)
+    }
+
     pub(super) fn anomalies(
         &self,
         observation: &Observation,
@@ -121,6 +133,7 @@ impl Decoder {
         let shrinks = !matches!(vintage, Some(Vintage::UpTo015 | Vintage::UpTo018 | Vintage::UpTo02));
         let shrunk = shrinks && self.state_bytes >= LARGE_STATE;
         let lag = self.lag.now();
+        let late = self.late_ticks();
         let plain = [
             (self.window.updates < 2, Anomaly::SingleSample),
             // A state that was not sent has tasks, only none that we know of.
@@ -128,6 +141,7 @@ impl Decoder {
             (dropped, Anomaly::DroppedEvents { tasks, resources, async_ops }),
             (shrunk, Anomaly::RetentionShrunk { state_bytes: self.state_bytes }),
             (lag.is_some(), Anomaly::IngestLag { lag: lag.unwrap_or_default() }),
+            (late.is_some(), Anomaly::LateTicks { late: late.unwrap_or_default() }),
             (self.paused, Anomaly::Paused),
             (self.counts.restarted, Anomaly::Restarted),
             (matches!(vintage, Some(Vintage::UpTo015 | Vintage::UpTo018)), Anomaly::OldVintage),

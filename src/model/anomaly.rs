@@ -47,6 +47,11 @@ pub enum Anomaly {
         /// Age of the youngest task that was visible at the end.
         lag: Duration,
     },
+    /// The console's own ticks came late: its process, or the machine, is short of CPU.
+    LateTicks {
+        /// How late the latest one was.
+        late: Duration,
+    },
     /// Somebody paused the console; it publishes nothing until resumed.
     Paused,
     /// The target's clock differs from ours by more than a second.
@@ -106,6 +111,7 @@ impl Anomaly {
             Self::RetentionShrunk { .. } => "retention-shrunk",
             Self::DroppedEvents { .. } => "dropped-events",
             Self::IngestLag { .. } => "ingest-lag",
+            Self::LateTicks { .. } => "late-ticks",
             Self::Paused => "paused",
             Self::ClockOffset { .. } => "clock-offset",
             Self::Restarted => "restarted",

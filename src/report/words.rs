@@ -158,6 +158,9 @@ pub(super) fn anomaly(anomaly: &Anomaly) -> String {
             grouped(*async_ops)
         ),
         Anomaly::IngestLag { lag } => format!("its console lags {:.1?} behind: the newest tasks are missing", lag),
+        Anomaly::LateTicks { late } => {
+            format!("its console was {late:.1?} late: the process waits for a CPU, and everything in it takes longer")
+        }
         Anomaly::Paused => "somebody paused its console: resume it there".to_owned(),
         Anomaly::ClockOffset { offset_ms } => {
             format!(

@@ -214,6 +214,19 @@ mod tests {
     }
 
     #[test]
+    fn a_time_that_the_machine_explains_is_a_lead() {
+        let running = TaskStats { polls: 1, last_poll_started: Some(at(3)), ..TaskStats::default() };
+        let (task, detector) = (task(running, running), Detector::StuckPoll { age: Duration::from_secs(2) });
+        let judged = |late| {
+            let anomalies = [Anomaly::LateTicks { late: Duration::from_millis(late) }];
+            let context = Context { anomalies: &anomalies, ..NEW };
+            detector.detect(&task, &TaskKind::Task, &context).map(|hit| hit.confidence)
+        };
+        assert_eq!(judged(2400), Some(Confidence::High), "a poll of ten seconds is more than that");
+        assert_eq!(judged(2500), Some(Confidence::Low));
+    }
+
+    #[test]
     fn one_sample_is_a_lead_at_most() {
         let lost = TaskStats { waker_clones: 1, waker_drops: 1, ..polled() };
         let mut once = task(lost, lost);

@@ -59,6 +59,12 @@ pub(super) fn growth(gained: u64, runs: u64) -> Hit {
 
 const ONE_SAMPLE: &str = "seen in one sample only; a longer `--window` confirms it or not";
 
+const NO_CPU: &str =
+    "the console's own thread was late as well: where a process waits for a CPU, everything in it takes long";
+
+/// A tick is looked at once a second, so that the latest one seen is hardly the worst there was.
+const LATER_THAN_SEEN: u32 = 4;
+
 /// What detectors must know of the target beside the task.
 #[derive(Clone, Debug)]
 pub(super) struct Context<'a> {
@@ -89,6 +95,16 @@ impl<'a> Context<'a> {
             blocking: blocking(snapshot),
             details: &snapshot.details,
         }
+    }
+
+    /// A time that may be no more than the wait of the whole process for a CPU is a lead.
+    fn doubt_when_late(&self, hit: Hit) -> Hit {
+        let late = self.anomalies.iter().find_map(|anomaly| match anomaly {
+            Anomaly::LateTicks { late } => Some(*late),
+            _ => None,
+        });
+        let is_explained = late.is_some_and(|late| hit.magnitude <= nanos(late.saturating_mul(LATER_THAN_SEEN)));
+        if is_explained { hit.capped(Confidence::Low, NO_CPU) } else { hit }
     }
 
     /// How much of the window the task was there for.
@@ -135,8 +151,26 @@ impl Detector {
         matches!(self, Self::SelfWakes { .. })
     }
 
+    /// Whether its magnitude is a time that the system's scheduler can make longer.
+    fn measures_time(self) -> bool {
+        matches!(
+            self,
+            Self::NeverYielded { .. }
+                | Self::LongPoll { .. }
+                | Self::StuckPoll { .. }
+                | Self::Starved { .. }
+                | Self::SlowFirstPoll { .. }
+                | Self::BlockingPoolQueue { .. }
+        )
+    }
+
     /// Looks at one task.
     pub(super) fn detect(self, task: &Task, kind: &TaskKind, context: &Context<'_>) -> Option<Hit> {
+        let hit = self.recognise(task, kind, context)?;
+        Some(if self.measures_time() { context.doubt_when_late(hit) } else { hit })
+    }
+
+    fn recognise(self, task: &Task, kind: &TaskKind, context: &Context<'_>) -> Option<Hit> {
         match self {
             Self::AutoBoxedFuture => lints::auto_boxed(task),
             Self::BlockingPoolQueue { delay } => polls::blocking_pool_queue(task, kind, context, delay),

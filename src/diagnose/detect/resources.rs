@@ -98,6 +98,7 @@ fn waiting<'q>(
     } else {
         hit
     };
+    let hit = context.doubt_when_late(hit);
     let mut words = format!("waiting for {}", duration(nanos(longest.age())));
     if let Some(site) = longest.probable_holder.and_then(|holder| site(snapshot, holder)) {
         words.push_str(&format!("; probably held by a task of {}", place(site)));
