@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod variants;
+
 use std::num::NonZeroU64;
 use std::path::Path;
 use std::process::Command;
@@ -12,13 +14,15 @@ use fleetdiag::capture::{Capture, Limits};
 use fleetdiag::decode::{self, Decoder};
 use fleetdiag::diagnose::{Diagnosis, Fleet, Gate, RunFacts};
 use fleetdiag::model::{
-    Anomaly, Endpoint, Failure, FutureSize, NameIndex, ObservationWindow, Outcome, Reason, Route, Sample, Service,
-    Site, SiteIndex, Snapshot, SpanId, SpawnLocation, Target, TargetId, TargetTime, Task, TaskKind, TaskStats,
+    Anomaly, AsyncOp, Endpoint, Failure, FutureSize, Histograms, NameIndex, ObservationWindow, Outcome, Reason,
+    Resource, Route, Sample, Service, Site, SiteIndex, Snapshot, SpanId, SpawnLocation, Target, TargetId, TargetTime,
+    Task, TaskKind, TaskStats, TimeHistogram,
 };
 use fleetdiag::playbook::{self, Playbook};
 use fleetdiag::report::{Format, Options, render};
 use proptest::prelude::*;
 use unicode_width::UnicodeWidthStr;
+use variants::Variant;
 
 /// The demo fleet with two hosts more, one that does not resolve and one without a console.
 const FLEET: &str = "tests/fixtures/fleet.fdcap";
@@ -30,6 +34,14 @@ const PLAIN: Options = Options { width: 100, color: false, unicode: true, top: N
 enum Seen {
     Observed(Target, Box<Snapshot>),
     Failed(Target, Failure),
+}
+
+impl Seen {
+    fn id(&self) -> &TargetId {
+        match self {
+            Self::Observed(target, _) | Self::Failed(target, _) => &target.id,
+        }
+    }
 }
 
 fn recorded() -> Vec<Seen> {
@@ -257,6 +269,142 @@ proptest! {
         let shuffled = diagnose(order.iter().map(|&index| &RECORDED[index]));
         prop_assert!(shuffled == *IN_ORDER);
         prop_assert_eq!(render(Format::Json, &shuffled, &PLAIN), render(Format::Json, &IN_ORDER, &PLAIN));
+    }
+}
+
+/// A host of a made fleet: tasks that wait for a lock, whose histograms were read, and of which it has as many more
+/// as `load` says.
+fn made(number: usize, load: u64, held: bool) -> Seen {
+    let at = |second: i64| TargetTime::from_nanos(second * 1_000_000_000);
+    let location = |line| SpawnLocation { column: 5, ..decode::normalize("src/main.rs", line, 5) };
+    let task = |id: u64| {
+        let stats = |polls| TaskStats { polls, wakes: polls, last_poll_ended: Some(at(9)), ..TaskStats::default() };
+        Task {
+            id: SpanId(id),
+            created_at: at(1 + i64::try_from(id % 7).unwrap()),
+            site: SiteIndex(u32::from(id % 2 == 1)),
+            task_id: NonZeroU64::new(id),
+            name: None,
+            size: FutureSize::default(),
+            first_at: at(10),
+            earlier: Some(Box::new(stats(10))),
+            last: Sample { at: at(20), stats: stats(10 + load * id) },
+        }
+    };
+    let mut tasks: Vec<_> = (1..=5 + load * 5).map(task).collect();
+    tasks.sort_by_key(|task| (task.created_at, task.id));
+    let histogram = |task: &Task| {
+        let mut values = hdrhistogram::Histogram::new(2).unwrap();
+        (1..=load * 7).for_each(|time| values.record(time * 100_000 * task.id.0).unwrap());
+        Some(TimeHistogram { values, outliers: load % 2, highest_outlier: None })
+    };
+    let close = tasks
+        .iter()
+        .take(4)
+        .map(|task| ((task.id, task.created_at), Histograms { polls: histogram(task), scheduled: histogram(task) }));
+    let lock = Resource {
+        id: SpanId(100),
+        created_at: at(1),
+        dropped_at: None,
+        parent: None,
+        concrete_type: "Mutex".into(),
+        kind: "Sync".into(),
+        location: Some(location(3)),
+        is_internal: false,
+        attributes: Vec::new(),
+    };
+    let wait = |task: u64| AsyncOp {
+        id: SpanId(200 + task),
+        created_at: at(9),
+        dropped_at: None,
+        source: "Mutex::lock".into(),
+        resource: Some(SpanId(100)),
+        task: Some(SpanId(task)),
+        parent: None,
+        polls: 1,
+        last_poll_started: Some(at(9)),
+        last_poll_ended: Some(at(9)),
+        attributes: Vec::new(),
+    };
+    let site = |line| Site {
+        location: Some(location(line)),
+        kind: TaskKind::Task,
+        fn_name: None,
+        name: Some("conn-#".into()),
+    };
+    let snapshot = Snapshot {
+        window: ObservationWindow { first: Some(at(10)), last: Some(at(20)), updates: 11, publish_interval: None },
+        tokio_version: Some(format!("1.{}.0", 50 + load % 3)),
+        sites: vec![site(7), site(8)],
+        details: close.collect(),
+        resources: vec![lock],
+        async_ops: if held { (1..=3).map(wait).collect() } else { Vec::new() },
+        tasks,
+        ..Snapshot::default()
+    };
+    let target = Target {
+        id: TargetId { host: format!("relay-{number}").parse().unwrap(), console: None },
+        service: Service("relay".into()),
+        route: Route::Direct,
+        endpoint: Endpoint::Tcp { host: "127.0.0.1".into(), port: 1 },
+        attributes: [("version".to_owned(), load.to_string())].into(),
+    };
+    Seen::Observed(target, Box::new(snapshot))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn waits_distributions_and_odd_hosts_do_not_depend_on_order(
+        (loads, order) in proptest::collection::vec((0u64..8, any::<bool>()), 1..8)
+            .prop_flat_map(|loads| { let hosts = (0..loads.len()).collect::<Vec<_>>(); (Just(loads), Just(hosts).prop_shuffle()) })
+    ) {
+        let fleet: Vec<_> = loads.iter().enumerate().map(|(number, (load, held))| made(number, *load, *held)).collect();
+        let (whole, shuffled) = (diagnose(&fleet), diagnose(order.iter().map(|&host| &fleet[host])));
+        for format in [Format::Json, Format::Human, Format::Markdown] {
+            prop_assert_eq!(render(format, &shuffled, &PLAIN), render(format, &whole, &PLAIN));
+        }
+        prop_assert_eq!((whole.verdict, whole.exit_code), (shuffled.verdict, shuffled.exit_code));
+    }
+}
+
+/// The property above says nothing of what is not there.
+#[test]
+fn the_made_fleet_has_waits_distributions_and_odd_hosts() {
+    let whole = diagnose(&[made(0, 1, true), made(1, 1, true), made(2, 1, false), made(3, 7, true)]);
+    assert_eq!((whole.waits.len(), whole.waits[0].targets.len()), (1, 3), "{:#?}", whole.waits);
+    assert!(whole.sites.iter().all(|site| site.polls.is_some() && site.scheduled.is_some()), "{:#?}", whole.sites);
+    let odd = |outlier: &fleetdiag::diagnose::Outlier| outlier.targets.keys().any(|id| id.to_string() == "relay-3");
+    assert!(whole.outliers.iter().any(odd), "{:#?}", whole.outliers);
+}
+
+/// Three shards of the recorded fleet, merged in both ways.
+#[test]
+fn merging_shards_is_associative_to_the_byte() {
+    let directory = tempfile::tempdir().unwrap();
+    let hosts: Vec<String> = recorded().iter().map(|seen| seen.id().to_string()).collect();
+    let shard = |number: usize| {
+        let mine = hosts.iter().enumerate().filter(|(at, _)| at % 3 == number);
+        let targets: Vec<_> = mine.map(|(_, host)| (host.as_str(), host.as_str())).collect();
+        let variant = Variant { targets: &targets, ..Variant::default() };
+        variants::variant(directory.path(), &format!("{number}.fdcap"), &variant)
+    };
+    let shards = [0, 1, 2].map(shard);
+    let merged = |name: &str, parts: &[&Path]| {
+        let parts = parts.iter().map(|part| Capture::open(part, Limits::default()).unwrap()).collect();
+        fleetdiag::capture::merge(parts, &directory.path().join(name)).unwrap()
+    };
+    let [a, b, c] = shards.each_ref().map(std::path::PathBuf::as_path);
+    let left = merged("left.fdcap", &[&merged("ab.fdcap", &[a, b]), c]);
+    let right = merged("right.fdcap", &[a, &merged("bc.fdcap", &[c, b])]);
+    let at_once = merged("at-once.fdcap", &[c, a, b]);
+    let read =
+        |path: &Path, format| variants::fleetdiag(directory.path(), &["analyze", path.to_str().unwrap(), "-o", format]);
+    for format in ["json", "human", "junit"] {
+        let whole = read(&at_once, format);
+        assert_eq!(whole.0, 1, "{}", whole.2);
+        assert_eq!(read(&left, format), whole);
+        assert_eq!(read(&right, format), whole);
     }
 }
 

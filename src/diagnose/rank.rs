@@ -149,3 +149,119 @@ fn finding(rule: &Rule, hits: &Hits, subject: &Subject, seen: &Evidence<'_>) -> 
         reference: rule.reference.clone(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cmp::Ordering;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::diagnose::diagnosis::FleetSite;
+    use crate::model::{Service, Site, SpawnLocation, TargetId, TaskKind};
+    use crate::playbook::{Confidence, RuleId, Severity};
+
+    /// Severity, confidence, hosts, affected tasks, of how many, whose code, and whether another place explains it.
+    type Facts = (Severity, Confidence, usize, u64, u64, Origin, bool);
+
+    fn facts() -> impl Strategy<Value = Facts> {
+        let severity = prop_oneof![Just(Severity::Critical), Just(Severity::Warning), Just(Severity::Info)];
+        let confidence = prop_oneof![Just(Confidence::High), Just(Confidence::Medium), Just(Confidence::Low)];
+        let dependency = Origin::Dependency { krate: "hyper".into(), version: "1.0.0".into() };
+        let origin = prop_oneof![
+            Just(Origin::App),
+            Just(dependency),
+            Just(Origin::Runtime { version: String::new() }),
+            Just(Origin::Std)
+        ];
+        // Few values, so that many of them are equal.
+        (severity, confidence, 1usize..3, 1u64..4, 3u64..5, origin, any::<bool>())
+    }
+
+    fn hotspot(line: u32, (severity, confidence, hosts, affected, of, origin, is_consequence): Facts) -> Hotspot {
+        let target = |host: usize| TargetId { host: format!("host-{host}").parse().unwrap(), console: None };
+        let location = SpawnLocation { origin, file: "src/main.rs".into(), line, column: 1 };
+        let site = Site { location: Some(location), kind: TaskKind::Task, fn_name: None, name: None };
+        let finding = Finding {
+            rule: RuleId("FD101".into()),
+            name: "long-poll".into(),
+            severity,
+            confidence,
+            caps: Vec::new(),
+            message: String::new(),
+            evidence: String::new(),
+            affected,
+            of,
+            targets: (0..hosts).map(|host| (target(host), 1)).collect(),
+            targets_in_service: 3,
+            remedy: String::new(),
+            next_checks: Vec::new(),
+            reference: None,
+        };
+        Hotspot {
+            subject: Subject::Site(FleetSite { service: Service("web".into()), site }),
+            severity,
+            confidence,
+            rank_reason: String::new(),
+            is_consequence,
+            related: Vec::new(),
+            findings: vec![finding],
+        }
+    }
+
+    fn ranked(hotspots: impl IntoIterator<Item = Hotspot>) -> Vec<Hotspot> {
+        let mut hotspots: Vec<_> = hotspots.into_iter().collect();
+        rank(&mut hotspots);
+        hotspots
+    }
+
+    /// The order as the guide has it, told a second time.
+    fn as_documented(one: &Hotspot, other: &Hotspot) -> Ordering {
+        let (first, second) = (&one.findings[0], &other.findings[0]);
+        let share = |finding: &Finding| finding.affected * 1000 / finding.of;
+        let whose = |hotspot: &Hotspot| match hotspot.subject.location().map(|location| &location.origin) {
+            Some(Origin::App) => 0,
+            Some(Origin::Dependency { .. }) => 1,
+            _ => 2,
+        };
+        let severity = second.severity.cmp(&first.severity);
+        severity
+            .then(one.is_consequence.cmp(&other.is_consequence))
+            .then(second.confidence.cmp(&first.confidence))
+            .then(second.targets.len().cmp(&first.targets.len()))
+            .then(share(second).cmp(&share(first)))
+            .then(second.affected.cmp(&first.affected))
+            .then(whose(one).cmp(&whose(other)))
+            .then(one.subject.cmp(&other.subject))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn the_order_is_total_and_the_documented_one(
+            (hotspots, shuffled) in proptest::collection::vec(facts(), 2..9).prop_flat_map(|facts| {
+                let hotspots: Vec<_> = (1..).zip(facts).map(|(line, facts)| hotspot(line, facts)).collect();
+                (Just(hotspots.clone()), Just(hotspots).prop_shuffle())
+            })
+        ) {
+            let order = ranked(hotspots);
+            prop_assert_eq!(&order, &ranked(shuffled), "it does not depend on where they came from");
+            for (at, one) in order.iter().enumerate() {
+                for other in &order[at + 1..] {
+                    // Each pair alone stands as it does among all: antisymmetric, transitive, and nobody is equal.
+                    let pair = [one.clone(), other.clone()];
+                    prop_assert_eq!(&ranked(pair.clone()), &pair);
+                    prop_assert_eq!(&ranked([other.clone(), one.clone()]), &pair);
+                    prop_assert_eq!(as_documented(one, other), Ordering::Less);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_reason_names_what_the_order_goes_by() {
+        let of = |facts| rank_reason(&hotspot(1, facts).findings[0]);
+        let reason = of((Severity::Warning, Confidence::Medium, 2, 3, 4, Origin::App, false));
+        assert_eq!(reason, "warning, medium confidence, 2 of 3 hosts, 3 of its 4 tasks");
+    }
+}
