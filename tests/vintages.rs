@@ -18,7 +18,7 @@ use console_api::tasks::{Stats, Task, TaskDetails, TaskUpdate};
 use fleetdiag::capture::{Capture, Limits};
 use fleetdiag::decode::{self, Decoder};
 use fleetdiag::model::{Outcome, Site, Stream};
-use harness::{Lab, Program, report, target};
+use harness::{Lab, Program, rebuilt, report, target};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio_stream::{Stream as Messages, StreamExt, iter};
@@ -39,6 +39,45 @@ fn snapshot(lab: &Lab, args: &[&str]) -> (Value, i32) {
     let mut command = lab.snapshot(&["all", "-w", "1s", "--fail-on", "never", "--save"]);
     let (report, code) = report(command.arg(&capture).args(args));
     (target(&report, "host").clone(), code)
+}
+
+/// A fleet of two builds: on the one host with the newer one all lines are further down, and a call blocks.
+#[test]
+fn a_release_that_blocks_is_named_and_its_moved_places_are_shown_once() {
+    const FURTHER_DOWN: usize = 7;
+    let newer = rebuilt("relay-1-4-2", |programs| {
+        let blocking = "fn flush() {\n    std::thread::sleep(Duration::from_millis(300));\n}\n";
+        let above = format!("{}use std::future::pending;", "// Of the newer release.\n".repeat(FURTHER_DOWN));
+        assert!(programs.contains("fn flush() {}\n"));
+        programs.replace("fn flush() {}\n", blocking).replace("use std::future::pending;", &above)
+    });
+    let mut lab = Lab::new();
+    let older = ["relay-1", "relay-2"].map(|host| (host, Program::vintage(&lab, "0.5.0", "relay", &[])));
+    let newer = Program::of_build(&newer, &lab, "relay");
+    for (host, program) in older.iter().map(|(host, program)| (*host, program)).chain([("relay-3", &newer)]) {
+        lab.good_host(host, &program.address);
+    }
+    let facts = "all:\n  vars: {service: relay, version: 1.4.1}\n  hosts:\n    relay-3: {version: 1.4.2}\n";
+    std::fs::write(lab.path("facts.yaml"), facts).unwrap();
+    let (report, _) = report(lab.snapshot(&["all", "-w", "4s"]).arg("-i").arg(lab.path("facts.yaml")));
+
+    let places: Vec<_> = report["sites"].as_array().unwrap().iter().filter(|site| is_of_programs(site)).collect();
+    assert_eq!(places.len(), 2, "each of the two places once: {places:#?}");
+    assert!(places.iter().all(|place| place["targets"].as_object().unwrap().len() == 3), "{places:#?}");
+    let worst = &report["hotspots"][0];
+    assert_eq!(worst["findings"][0]["name"], "long-poll", "{worst:#}");
+    assert_eq!(worst["findings"][0]["targets"], serde_json::json!({"relay-3": 1}), "{worst:#}");
+    let line = places.iter().filter_map(|place| place["location"]["line"].as_u64()).min().unwrap();
+    assert_eq!(worst["subject"]["location"]["line"], line, "{worst:#}");
+    let related = worst["related"].to_string();
+    let moved = format!("in the build on relay-3 this place is src/programs.rs:{}", line + FURTHER_DOWN as u64);
+    for told in ["relay-3 is the only host with version 1.4.2 (the others have 1.4.1)", &moved] {
+        assert!(related.contains(told), "{told}: {related}");
+    }
+}
+
+fn is_of_programs(site: &Value) -> bool {
+    site["location"]["file"] == "src/programs.rs"
 }
 
 /// How the last snapshot ended, and how many messages came on each stream.

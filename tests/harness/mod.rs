@@ -181,9 +181,18 @@ impl Program {
 
     /// A program of `tests/vintages` with this release of console-subscriber, at a Unix socket of `lab`.
     pub fn vintage(lab: &Lab, release: &str, program: &str, environment: &[(&str, &str)]) -> Self {
+        Self::of(vintages(), lab, release, program, environment)
+    }
+
+    /// A program of another build of `tests/vintages`, with the newest console.
+    pub fn of_build(executable: &Path, lab: &Lab, program: &str) -> Self {
+        Self::of(executable, lab, "0.5.0", program, &[])
+    }
+
+    fn of(executable: &Path, lab: &Lab, release: &str, program: &str, environment: &[(&str, &str)]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let socket = lab.path(&format!("{release}-{}.sock", NUMBER.fetch_add(1, Ordering::Relaxed)));
-        let mut command = Command::new(vintages());
+        let mut command = Command::new(executable);
         command.args([release, program]).arg(&socket).envs(environment.iter().copied());
         let (child, line) = until_it_speaks(&mut command);
         assert_eq!(line, "ready\n", "{release} {program}");
@@ -199,20 +208,43 @@ impl Program {
 fn vintages() -> &'static Path {
     static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let target = root.join("target/vintages");
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo
-            .args(["build", "--quiet", "--locked", "--manifest-path"])
-            .arg(root.join("tests/vintages/Cargo.toml"))
-            .arg("--target-dir")
-            .arg(&target)
-            .env("RUSTFLAGS", "--cfg tokio_unstable")
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
-            .current_dir(root);
-        run(&mut cargo);
-        target.join("debug/vintages")
+        build(&root.join("tests/vintages/Cargo.toml"));
+        root.join("target/vintages/debug/vintages")
     });
     &BUILT
+}
+
+fn build(manifest: &Path) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["build", "--quiet", "--locked", "--manifest-path"])
+        .arg(manifest)
+        .arg("--target-dir")
+        .arg(root.join("target/vintages"))
+        .env("RUSTFLAGS", "--cfg tokio_unstable")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .current_dir(root);
+    run(&mut cargo);
+}
+
+/// Another build of `tests/vintages`, with its programs as `edit` makes them. Its dependencies are those that are built
+/// already.
+pub fn rebuilt(name: &str, edit: impl Fn(String) -> String) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (from, copy) = (root.join("tests/vintages"), root.join("target/rebuilt").join(name));
+    fs::create_dir_all(copy.join("src")).unwrap();
+    let renamed = |text: String| text.replace("name = \"vintages\"", &format!("name = \"{name}\""));
+    let copied = |file: &str, change: &dyn Fn(String) -> String| {
+        let text = fs::read_to_string(from.join(file)).unwrap();
+        fs::write(copy.join(file), change(text)).unwrap();
+    };
+    copied("Cargo.toml", &renamed);
+    copied("Cargo.lock", &renamed);
+    copied("src/main.rs", &|text| text);
+    copied("src/programs.rs", &edit);
+    build(&copy.join("Cargo.toml"));
+    root.join("target/vintages/debug").join(name)
 }
 
 /// Starts a program, and waits for the line by which it says that it is ready.

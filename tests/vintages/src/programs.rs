@@ -23,6 +23,7 @@ pub fn find(name: &str) -> Option<Program> {
         "thirty-thousand" => (thirty_thousand, true),
         "five-thousand-a-second" => (five_thousand_a_second, true),
         "blocked" => (blocked, false),
+        "relay" => (relay, false),
         _ => return None,
     };
     Some(Program { start, has_many_tasks })
@@ -123,6 +124,31 @@ fn five_thousand_a_second(runtime: &Runtime) {
     });
     std::thread::sleep(Duration::from_secs(4));
 }
+
+/// A peer and a heartbeat, at two places in the same column. The next release of it is made by the test, which
+/// gives it other lines and a `flush` that blocks.
+fn relay(runtime: &Runtime) {
+    let peer = || {
+        runtime.spawn(async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                flush();
+            }
+        });
+    };
+    peer();
+    let heartbeat = || {
+        runtime.spawn(async {
+            let mut tick = interval(Duration::from_millis(200));
+            loop {
+                tick.tick().await;
+            }
+        });
+    };
+    heartbeat();
+}
+
+fn flush() {}
 
 /// Both workers are blocked for ever, and 10 tasks wait for one of them.
 fn blocked(runtime: &Runtime) {
