@@ -285,7 +285,7 @@ fn made(number: usize, load: u64, held: bool) -> Seen {
             site: SiteIndex(u32::from(id % 2 == 1)),
             task_id: NonZeroU64::new(id),
             name: None,
-            size: FutureSize::default(),
+            size: FutureSize::UNKNOWN,
             first_at: at(10),
             earlier: Some(Box::new(stats(10))),
             last: Sample { at: at(20), stats: stats(10 + load * id) },
@@ -309,9 +309,9 @@ fn made(number: usize, load: u64, held: bool) -> Seen {
         parent: None,
         concrete_type: "Mutex".into(),
         kind: "Sync".into(),
-        location: Some(location(3)),
+        location: Some(location(3).into()),
         is_internal: false,
-        attributes: Vec::new(),
+        attributes: Box::default(),
     };
     let wait = |task: u64| AsyncOp {
         id: SpanId(200 + task),
@@ -324,7 +324,7 @@ fn made(number: usize, load: u64, held: bool) -> Seen {
         polls: 1,
         last_poll_started: Some(at(9)),
         last_poll_ended: Some(at(9)),
-        attributes: Vec::new(),
+        attributes: Box::default(),
     };
     let site = |line| Site {
         location: Some(location(line)),
@@ -348,6 +348,7 @@ fn made(number: usize, load: u64, held: bool) -> Seen {
         route: Route::Direct,
         endpoint: Endpoint::Tcp { host: "127.0.0.1".into(), port: 1 },
         attributes: [("version".to_owned(), load.to_string())].into(),
+        thresholds: Default::default(),
     };
     Seen::Observed(target, Box::new(snapshot))
 }

@@ -394,6 +394,7 @@ fn mark_of(anomaly: &Anomaly) -> Mark {
         | Anomaly::RetentionShrunk { .. }
         | Anomaly::DroppedEvents { .. }
         | Anomaly::IngestLag { .. }
+        | Anomaly::LateTicks { .. }
         | Anomaly::Paused
         | Anomaly::Restarted
         | Anomaly::OldVintage

@@ -10,6 +10,7 @@ use crate::diagnose::Comparison;
 
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[allow(clippy::large_enum_variant)] // one lives at a time
 enum Event<'a> {
     Comparison { schema_version: u32, before: SideJson<'a>, after: SideJson<'a>, cautions: Vec<Caution<'a>> },
     Change(ChangeJson<'a>),
