@@ -21,6 +21,8 @@ fn target(name: &str) -> Target {
         route: Route::Direct,
         endpoint: Endpoint::Tcp { host: "127.0.0.1".to_owned(), port: 6669 },
         attributes: [("region".to_owned(), "eu".to_owned())].into(),
+        health_url: None,
+        log: None,
     }
 }
 

@@ -21,3 +21,4 @@ fuzz "update streams" --test decode -- no_
 fuzz "updates, read in place and by prost" --lib -- decode::message
 fuzz "task details" --lib -- decode::details
 fuzz "records of captures" --lib -- capture::record
+fuzz "host context" --lib -- decode::host_context

@@ -62,6 +62,8 @@ fn no_data() -> String {
         route: Route::Ssh(plain),
         endpoint: Endpoint::Tcp { host: "127.0.0.1".to_owned(), port: 6669 },
         attributes: BTreeMap::new(),
+        health_url: None,
+        log: None,
     };
     let mut page =
         "# Why there is no data\n\nA host that cannot be observed ends at one of six stages, for one of these \

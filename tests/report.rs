@@ -159,6 +159,8 @@ fn hostile() -> Diagnosis {
         route: Route::Direct,
         endpoint: Endpoint::Tcp { host: HOSTILE.into(), port: 1 },
         attributes: [(HOSTILE.to_owned(), HOSTILE.to_owned())].into(),
+        health_url: None,
+        log: None,
     };
     let at = TargetTime::from_nanos;
     let lost =

@@ -15,7 +15,8 @@ use regex::Regex;
 
 use super::{Capture, CaptureError, End, MergeError, OutcomeFile, Run, Writer};
 use crate::model::{
-    ContainerSelector, Ended, Endpoint, Failure, Frame, HostName, InvalidName, Outcome, Route, Stream, Target,
+    ContainerSelector, Ended, Endpoint, Failure, Frame, HostContext, HostName, InvalidName, Outcome, Route, Stream,
+    Target,
 };
 
 /// Writes a copy of `capture` to `path` in which nothing names a host, a user or a build machine's directories.
@@ -51,7 +52,9 @@ pub fn redact(capture: &mut Capture, path: &Path) -> Result<PathBuf, MergeError>
             }
         };
         let target = writer.run().targets[place].id.to_string();
-        let redacted = OutcomeFile { target, finished: file.finished, found: None, outcome: outcome(&file.outcome) };
+        let context = file.context.as_ref().map(context);
+        let outcome = outcome(&file.outcome);
+        let redacted = OutcomeFile { target, finished: file.finished, found: None, outcome, context };
         writer.add_target(place, spool, &redacted).map_err(failed)?;
     }
     Ok(writer.finish(End { interrupted })?)
@@ -83,6 +86,8 @@ fn redacted_target(target: &Target, names: &mut StandIns) -> Result<Target, Inva
             Endpoint::Container { engine, selector, port, network: None }
         }
     };
+    target.health_url = target.health_url.map(|_| "http://redacted/".to_owned());
+    target.log = None;
     target.attributes = target.attributes.into_iter().map(|(key, value)| (key, names.attribute(&value))).collect();
     Ok(target)
 }
@@ -100,6 +105,30 @@ fn outcome(outcome: &Outcome) -> Outcome {
             Outcome::Observed(observation)
         }
     }
+}
+
+/// Figures stay. Names, numbers of processes, URLs, lines of logs and complaints go.
+fn context(context: &HostContext) -> HostContext {
+    let mut context = context.clone();
+    let redacted = || "redacted".to_owned();
+    if let Some(container) = &mut context.container {
+        (container.name, container.started) = (redacted(), None);
+    }
+    if let Some(process) = &mut context.process {
+        (process.pid, process.name) = (0, redacted());
+    }
+    if let Some(health) = &mut context.health {
+        health.url = "http://redacted/".to_owned();
+        health.error = health.error.as_ref().map(|_| redacted());
+    }
+    if let Some(log) = &mut context.log {
+        log.source = redacted();
+        log.last_errors.clear();
+    }
+    for unseen in &mut context.unseen {
+        unseen.why = redacted();
+    }
+    context
 }
 
 /// What stands for what.
@@ -246,7 +275,8 @@ impl StandIns {
 
 #[cfg(test)]
 mod tests {
-    use super::{Run, StandIns};
+    use super::{Run, StandIns, context};
+    use crate::model::{ContainerState, Health, HostContext, LogTail, ProcessState, Unseen};
     use std::time::Duration;
 
     fn names() -> StandIns {
@@ -287,5 +317,29 @@ mod tests {
         assert_eq!(names.words("conn 10.0.0.7:443"), "conn [address]:443");
         assert_eq!(names.words("conn fe80:0:0:1::7"), "conn [address]");
         assert_eq!(names.words("at 12:30:11, v1.2.3"), "at 12:30:11, v1.2.3");
+    }
+    #[test]
+    fn of_a_host_context_only_figures_are_left() {
+        let secret = || "kim@relay-7 /srv/kim 10.0.0.7".to_owned();
+        let full = HostContext {
+            container: Some(ContainerState {
+                name: secret(),
+                restarts: Some(3),
+                started: Some(secret()),
+                ..Default::default()
+            }),
+            process: Some(ProcessState { pid: 4711, name: secret(), fds: Some(9), ..Default::default() }),
+            health: Some(Health { url: secret(), error: Some(secret()), ..Default::default() }),
+            log: Some(LogTail { source: secret(), errors: 2, last_errors: vec![secret()], ..Default::default() }),
+            unseen: vec![Unseen { what: "log".to_owned(), why: secret() }],
+            ..HostContext::default()
+        };
+        let redacted = context(&full);
+        let text = serde_json::to_string(&redacted).unwrap();
+        for word in ["kim", "relay-7", "/srv", "10.0.0.7", "4711"] {
+            assert!(!text.contains(word), "{word} in {text}");
+        }
+        assert_eq!(redacted.process.unwrap().fds, Some(9));
+        assert_eq!((redacted.container.unwrap().restarts, redacted.log.unwrap().errors), (Some(3), 2));
     }
 }

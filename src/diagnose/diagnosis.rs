@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::verdict::Gate;
-use crate::model::{Anomaly, Failure, ObservationWindow, Service, Site, SpawnLocation, TargetId, Vintage};
+use crate::model::{Anomaly, Failure, HostContext, ObservationWindow, Service, Site, SpawnLocation, TargetId, Vintage};
 use crate::playbook::{Confidence, RuleId, Severity};
 
 /// The judged result of a run. Renderers neither filter nor sort it.
@@ -85,6 +85,8 @@ pub struct RuleFacts {
     pub name: String,
     /// How bad its findings may be.
     pub severity: Severity,
+    /// It is about what surrounds programs, and is judged only where that was read.
+    pub of_surroundings: bool,
     /// Why it matters.
     pub why: String,
     /// What to do.
@@ -367,6 +369,8 @@ pub struct Unjudged {
     pub worst: Severity,
     /// It does not count for the verdict.
     pub dry_run: bool,
+    /// It is about surroundings that could not be read: told, and never counted.
+    pub of_surroundings: bool,
     /// The metrics without a value, by their names in playbooks.
     pub missing: Vec<String>,
     /// The targets on which it could not be judged.
@@ -382,6 +386,8 @@ pub struct TargetReport {
     pub service: Service,
     /// How observing it went.
     pub status: Status,
+    /// What its server told about the program beside its console, where it was asked.
+    pub context: Option<HostContext>,
 }
 
 /// How observing a target went.

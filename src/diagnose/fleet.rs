@@ -18,8 +18,10 @@ use super::skew::same_as;
 use super::suppress::set_aside;
 use super::verdict::Gate;
 use super::waits::Waits;
-use crate::model::{ContainerSelector, Endpoint, Failure, Service, Snapshot, SpawnLocation, Target, TargetId};
-use crate::playbook::{Playbook, Rule, Severity};
+use crate::model::{
+    ContainerSelector, Endpoint, Failure, HostContext, Service, Snapshot, SpawnLocation, Target, TargetId,
+};
+use crate::playbook::{Of, Playbook, Rule, Severity};
 
 /// What was seen of a fleet so far: profiles, never tasks.
 #[derive(Clone, Debug)]
@@ -31,6 +33,7 @@ pub struct Fleet<'a> {
     services: BTreeMap<Service, usize>,
     targets: BTreeMap<TargetId, TargetReport>,
     peers: Peers,
+    contexts: BTreeMap<TargetId, HostContext>,
 }
 
 impl<'a> Fleet<'a> {
@@ -45,6 +48,7 @@ impl<'a> Fleet<'a> {
             services: BTreeMap::new(),
             targets: BTreeMap::new(),
             peers: Peers::new(),
+            contexts: BTreeMap::new(),
         }
     }
 
@@ -83,10 +87,20 @@ impl<'a> Fleet<'a> {
         self.report(target, Status::Failed { failure: failure.clone(), hint: failure.hint(target) });
     }
 
+    /// Adds what the server of a target told beside its console.
+    pub fn surrounded(&mut self, target: &Target, context: HostContext) {
+        self.contexts.insert(target.id.clone(), context);
+    }
+
     /// The judgement of everything that was added.
     #[must_use]
     pub fn diagnose(mut self, run: RunFacts, gate: &Gate) -> Diagnosis {
         let moved = self.join_builds();
+        for (id, context) in std::mem::take(&mut self.contexts) {
+            if let Some(target) = self.targets.get_mut(&id) {
+                target.context = Some(context);
+            }
+        }
         let coverage = coverage(self.targets.values());
         let outliers = outliers(&self.sites, &self.peers);
         let evidence = self.evidence(coverage);
@@ -140,12 +154,17 @@ impl<'a> Fleet<'a> {
                     window,
                     tokio_version: tokio_version.as_deref(),
                     anomalies,
+                    context: report.context.as_ref(),
                     peer: self.peers.get(&report.id),
                 };
                 hosts.insert(&report.id, (facts, !partial));
             }
         }
-        Evidence { sites: &self.sites, hosts, services: &self.services, fleet: FleetFacts { coverage, counts } }
+        let reports = self.targets.values();
+        let surroundings =
+            reports.filter_map(|report| Some((&report.id, (&report.service, report.context.as_ref()?)))).collect();
+        let fleet = FleetFacts { coverage, counts };
+        Evidence { sites: &self.sites, hosts, surroundings, services: &self.services, fleet }
     }
 
     /// Makes one of sites that are the same in several builds. Returns where each was, by what it is now.
@@ -175,7 +194,7 @@ impl<'a> Fleet<'a> {
     }
 
     fn report(&mut self, target: &Target, status: Status) {
-        let report = TargetReport { id: target.id.clone(), service: target.service.clone(), status };
+        let report = TargetReport { id: target.id.clone(), service: target.service.clone(), status, context: None };
         self.targets.insert(target.id.clone(), report);
     }
 }
@@ -232,6 +251,7 @@ fn rule_facts(rule: &Rule) -> RuleFacts {
         id: rule.id.clone(),
         name: rule.name.clone(),
         severity: rule.worst(),
+        of_surroundings: rule.condition().is_some_and(|condition| condition.of() == Of::Context),
         why: rule.why.clone(),
         remedy: rule.remedy.clone(),
         reference: rule.reference.clone(),

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::Resolved;
+use super::beside::{health_url, log};
 use super::check::unknown;
 use super::console::{ConsoleSetting, NamedConsole, console, consoles};
-use crate::model::HostName;
+use crate::model::{HostName, LogSource};
 use crate::source::{Complaints, Node, Source, Value, nearest, shown};
 
 /// Every variable with a meaning for us; of two with the same meaning the later counts, as in Ansible.
@@ -14,6 +15,8 @@ const SETTINGS: &[&str] = &[
     "console",
     "consoles",
     "service",
+    "health_url",
+    "log",
     "ansible_connection",
     "transport",
     "ansible_host",
@@ -53,6 +56,10 @@ pub struct Vars {
     pub consoles: Option<BTreeMap<String, NamedConsole>>,
     /// `service`.
     pub service: Option<String>,
+    /// `health_url`.
+    pub health_url: Option<String>,
+    /// `log`.
+    pub log: Option<LogSource>,
     /// `transport`.
     pub transport: Option<Transport>,
     /// `ansible_host`.
@@ -105,6 +112,8 @@ impl Vars {
             "console" => self.console = console(source, value),
             "consoles" => self.consoles = consoles(source, value),
             "service" => self.service = text(source, value),
+            "health_url" => self.health_url = health_url(source, value),
+            "log" => self.log = log(source, value),
             "transport" => self.transport = transport(source, value),
             _ if is_unset(value) => {}
             "ansible_connection" if value.text() == Some("local") => self.transport = Some(Transport::Direct),

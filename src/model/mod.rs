@@ -6,6 +6,7 @@ mod anomaly;
 mod evidence;
 mod failure;
 mod host;
+mod host_context;
 mod location;
 mod resource;
 mod snapshot;
@@ -18,6 +19,9 @@ pub use anomaly::{Anomaly, AnomalyKind};
 pub use evidence::{Ended, Frame, Observation, Outcome, Stream};
 pub use failure::{Failure, Reason, Stage};
 pub use host::{GroupName, HostName, InvalidName};
+pub use host_context::{
+    ContainerState, Health, HostContext, LogSource, LogTail, MachineState, ProcessState, SocketsOf, TcpStates, Unseen,
+};
 pub use location::{Origin, SpawnLocation};
 pub use resource::{AsyncOp, Attribute, AttributeValue, Resource};
 pub use snapshot::{Histograms, ObservationWindow, Snapshot, TimeHistogram, Vintage};
