@@ -66,6 +66,8 @@ pub struct Budget {
     pub max_details: usize,
     /// Neutral calls per target that make a lagging console catch up; zero turns that off.
     pub max_catch_up_calls: u32,
+    /// Whether the server is asked about the program beside its console.
+    pub host_context: bool,
 }
 
 impl Default for Budget {
@@ -88,6 +90,7 @@ impl Default for Budget {
             max_entities: 2_000_000,
             max_details: 16,
             max_catch_up_calls: 500,
+            host_context: true,
         }
     }
 }
@@ -278,6 +281,8 @@ fn targets(host: &HostName, vars: &Vars) -> Vec<Target> {
         endpoint: endpoint(setting),
         attributes: vars.attributes.clone(),
         thresholds: vars.thresholds.clone(),
+        health_url: vars.health_url.clone(),
+        log: vars.log.clone(),
     };
     match &vars.consoles {
         Some(consoles) => consoles
@@ -296,6 +301,8 @@ fn direct(named: &DirectTarget) -> Target {
         endpoint: named.endpoint.clone(),
         attributes: BTreeMap::new(),
         thresholds: BTreeMap::new(),
+        health_url: None,
+        log: None,
     }
 }
 

@@ -519,6 +519,9 @@ fn found(updates: &[Update], is_old: bool) -> Vec<(String, Severity, Vec<String>
         route: Route::Direct,
         endpoint: Endpoint::Unix("/run/console".into()),
         attributes: [].into(),
+        thresholds: Default::default(),
+        health_url: None,
+        log: None,
     };
     let rules = playbook::built_in();
     let mut fleet = Fleet::new(&rules);

@@ -258,7 +258,53 @@ fn consoles_in_containers_are_found_and_reached_or_explained() {
     assert_eq!(here["coverage"]["failed"], 0, "{here:#}");
     assert_eq!(here["targets"].as_array().unwrap().len(), 3);
 
+    surroundings(&engine, &lab);
     no_permission(&engine, &lab);
+}
+
+/// What the engine tells of a container's life, of one behind a published port too, and of one that does not run.
+fn surroundings(engine: &Engine, lab: &Lab) {
+    let mut events = Command::new("docker");
+    events.args(["events", "--filter", "container=ill", "--format", "{{.Action}}"]).env("DOCKER_HOST", engine.socket());
+    let mut events = events.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(events.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let health =
+        ["--health-cmd=exit 1", "--health-interval=1s", "--health-retries=1", "--restart=on-failure", "-p", "6669"];
+    engine.run("ill", "lab/shell:1", "0.0.0.0:6669", &health);
+    let process: u32 = engine.docker(&["inspect", "--format", "{{.State.Pid}}", "ill"]).parse().unwrap();
+    harness::signal(process, rustix::process::Signal::KILL);
+    // It dies, is started again by its engine, and is then found unhealthy.
+    let mut wait = |action: &str| assert!(lines.any(|line| line.starts_with(action)), "no {action}");
+    wait("die");
+    wait("start");
+    wait("health_status: unhealthy");
+    events.kill().unwrap();
+    events.wait().unwrap();
+    let port = engine.docker(&["port", "ill", "6669/tcp"]);
+    let port = port.lines().next().unwrap().rsplit(':').next().unwrap();
+    let published = format!("http://localhost:{port}");
+    let targets = ["docker:ill", "docker:stopped", &published];
+    let mut here =
+        lab.fleetdiag(&[&["snapshot"], targets.as_slice(), &["-w", "1s", "--max-unreachable", "1"]].concat());
+    let (here, code) = report(here.env("DOCKER_HOST", engine.socket()));
+    assert_eq!(code, 1, "{here:#}");
+    let ids = ["localhost/docker:ill:6669", &format!("localhost/{port}")];
+    for id in ids {
+        let context = &target(&here, id)["context"];
+        let container = &context["container"];
+        assert_eq!((&container["restarts"], container["health"].as_str()), (&1.into(), Some("unhealthy")), "{here:#}");
+        assert_eq!(context["process"]["name"], "fleetdiag", "not the proxy before it: {context:#}");
+        assert!(context["log"]["lines"].as_u64().unwrap() >= 1, "{context:#}");
+    }
+    let stopped = &target(&here, "localhost/docker:stopped:6669")["context"];
+    assert_eq!(
+        (stopped["container"]["status"].as_str(), stopped["process"].is_null()),
+        (Some("exited"), true),
+        "{here:#}"
+    );
+    let found: Vec<_> =
+        here["hotspots"][0]["findings"].as_array().unwrap().iter().map(|f| f["name"].as_str().unwrap()).collect();
+    assert!(found.contains(&"container-down") && found.contains(&"restarted"), "{found:?}");
 }
 
 /// A user who may not talk to the engine is told so.

@@ -236,6 +236,7 @@ fn rules_that_could_not_be_judged_are_said_in_every_format_that_people_read() {
         rule: diagnosis.rules[0].id.clone(),
         name: "rule-1".to_owned(),
         worst: fleetdiag::playbook::Severity::Warning,
+        of_surroundings: false,
         dry_run: false,
         missing: vec!["site.poll_p99".to_owned()],
         targets: vec![diagnosis.targets[3].id.clone()],

@@ -63,6 +63,8 @@ fn no_data() -> String {
         endpoint: Endpoint::Tcp { host: "127.0.0.1".to_owned(), port: 6669 },
         attributes: BTreeMap::new(),
         thresholds: BTreeMap::new(),
+        health_url: None,
+        log: None,
     };
     let mut page =
         "# Why there is no data\n\nA host that cannot be observed ends at one of six stages, for one of these \

@@ -176,6 +176,8 @@ fn hostile() -> Diagnosis {
         endpoint: Endpoint::Tcp { host: HOSTILE.into(), port: 1 },
         attributes: [(HOSTILE.to_owned(), HOSTILE.to_owned())].into(),
         thresholds: [(HOSTILE.to_owned(), [(HOSTILE.to_owned(), HOSTILE.to_owned())].into())].into(),
+        health_url: None,
+        log: None,
     };
     let at = TargetTime::from_nanos;
     let lost =

@@ -231,3 +231,131 @@ fn what_failed_can_be_run_again_alone() {
     let refused = lab.snapshot(&["good", "--rerun", "failed"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(2));
 }
+
+/// The names of a report's findings about one target, with their severities.
+fn found_on(report: &serde_json::Value, id: &str) -> Vec<String> {
+    let findings =
+        report["hotspots"].as_array().unwrap().iter().flat_map(|place| place["findings"].as_array().unwrap());
+    let on = findings.filter(|finding| finding["targets"].as_object().unwrap().contains_key(id));
+    let mut names: Vec<_> =
+        on.map(|f| format!("{} {}", f["severity"].as_str().unwrap(), f["name"].as_str().unwrap())).collect();
+    names.sort();
+    names
+}
+
+/// Threads that do nothing until the test's process ends.
+fn threads(count: usize) {
+    let (started, ready) = std::sync::mpsc::channel();
+    for _ in 0..count {
+        let started = started.clone();
+        std::thread::spawn(move || {
+            started.send(()).unwrap();
+            loop {
+                std::thread::park();
+            }
+        });
+    }
+    ready.iter().take(count).for_each(drop);
+}
+
+#[test]
+fn what_surrounds_a_program_is_read_and_judged_whether_its_console_answers_or_not() {
+    let mut lab = Lab::new();
+    let well = Program::start("relay");
+    // 250 of 256 descriptors, most of them inherited.
+    let full = Program::start_in("ulimit -n 256; for i in {20..249}; do eval \"exec $i</dev/null\"; done", "relay");
+    // This process listens, accepts, and never closes what its clients have closed.
+    let (silent, _connections) = silent();
+    threads(120 + std::thread::available_parallelism().unwrap().get());
+    (0..110).for_each(|_| drop(std::net::TcpStream::connect(&silent).unwrap()));
+    let health = listen(|mut stream| {
+        let mut request = [0; 512];
+        let _ = std::io::Read::read(&mut stream, &mut request);
+        drop(stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
+    });
+    let log = lab.path("relay.log");
+    std::fs::write(&log, "INFO up\n\u{1b}[31mERROR\u{1b}[0m broken \u{1b}]0;owned\u{7}\nWARN slow\n").unwrap();
+    for name in ["well", "full", "silent", "closed"] {
+        lab.good_host(name, "1");
+    }
+    lab.fleetdiag(&[]);
+    let inventory = lab.path("surroundings.yaml");
+    let text = format!(
+        "all:\n  hosts:\n    well: {{console: '{}', health_url: 'http://{health}/health?key=secret', log: '{}'}}\n    full: {{console: '{}'}}\n    \
+         silent: {{console: '{silent}', log: /no/such.log}}\n    closed: {{console: '{}'}}\n",
+        well.address,
+        log.display(),
+        full.address,
+        closed_port()
+    );
+    std::fs::write(&inventory, text).unwrap();
+    let snapshot = |args: &[&str]| {
+        let mut command = lab.fleetdiag(&["snapshot", "all"]);
+        command.arg("--ssh-config").arg(lab.path("ssh_config")).arg("-i").arg(&inventory).args(args);
+        command
+    };
+    let args = ["-w", "2s", "--max-unreachable", "4"];
+    let (seen, code) = report(&mut snapshot(&args));
+    assert_eq!(code, 1, "critical findings fail the run although their host was not seen: {seen:#}");
+
+    let process = &target(&seen, "well")["context"]["process"];
+    assert_eq!(process["pid"], well.id(), "{process}");
+    assert!(process["fds"].as_u64().unwrap() > 5 && process["cpu_percent"].is_number(), "{process}");
+    let around = &target(&seen, "well")["context"];
+    assert_eq!(around["health"]["status"], 503, "{around:#}");
+    assert!(around["health"]["url"].as_str().unwrap().ends_with("/health"), "no query: {around:#}");
+    assert_eq!((&around["log"]["errors"], &around["log"]["warnings"]), (&1.into(), &1.into()));
+    assert!(around["machine"]["memory_bytes"].as_u64().unwrap() > 0);
+    assert_eq!(found_on(&seen, "well"), ["critical health-failing"]);
+    assert_eq!(found_on(&seen, "full"), ["critical fd-usage"]);
+    assert_eq!(target(&seen, "full")["context"]["process"]["fd_limit"], 256);
+
+    assert_eq!(failure(&seen, "silent"), "console/silent-endpoint");
+    let around = &target(&seen, "silent")["context"];
+    assert!(around["tcp"]["close_wait"].as_u64().unwrap() >= 110, "{around:#}");
+    assert_eq!(around["tcp"]["of"], "process", "{around:#}");
+    let found = found_on(&seen, "silent");
+    assert!(found.contains(&"critical close-wait".to_owned()), "{found:?}");
+    assert!(found.contains(&"warning thread-count".to_owned()), "{found:?}");
+    let unseen = around["unseen"].as_array().unwrap();
+    assert!(unseen.iter().any(|unseen| unseen["what"] == "log"), "{unseen:?}");
+    // Nobody listens there; the machine can be looked at all the same, and nothing is made up.
+    let around = &target(&seen, "closed")["context"];
+    assert!(around["process"].is_null() && around["machine"]["cpus"].is_number(), "{around:#}");
+    assert_eq!(found_on(&seen, "closed"), [""; 0]);
+
+    let human = lab.fleetdiag(&["analyze", "@last", "-v", "--width", "200"]).output().unwrap();
+    let human = String::from_utf8(human.stdout).unwrap();
+    assert!(human.contains("/256 (") && human.contains("CLOSE_WAIT 11"), "{human}");
+    assert!(human.contains("log: ERROR broken") && !human.contains('\u{7}'), "{human}");
+    let live = snapshot(&[args.as_slice(), &["-o", "human"]].concat()).output().unwrap();
+    let again = lab.fleetdiag(&["analyze", "@last", "--max-unreachable", "4", "-o", "human"]).output().unwrap();
+    assert_eq!(String::from_utf8(live.stdout).unwrap(), String::from_utf8(again.stdout).unwrap());
+    let shared = lab.path("shared.fdcap");
+    let merged = lab.fleetdiag(&["merge", "@last", "--redact", "-o", shared.to_str().unwrap()]).output().unwrap();
+    assert!(merged.status.success(), "{}", String::from_utf8_lossy(&merged.stderr));
+    let (redacted, _) = report(&mut lab.fleetdiag(&["analyze", shared.to_str().unwrap()]));
+    let text = redacted["targets"].to_string();
+    assert!(text.contains("\"fd_limit\":256") && !text.contains("relay.log") && !text.contains("broken"), "{text}");
+    assert!(lab.leftovers().is_empty());
+}
+
+#[test]
+fn no_command_runs_on_a_server_without_a_context() {
+    let mut lab = Lab::new();
+    let program = Program::start("relay");
+    let (log, script) = (lab.path("commands"), lab.path("forced"));
+    let text = format!("echo \"$SSH_ORIGINAL_COMMAND\" >> {}\nexec sh -c \"$SSH_ORIGINAL_COMMAND\"\n", log.display());
+    std::fs::write(&script, text).unwrap();
+    lab.sshd_config("sshd_forced", &format!("ForceCommand sh {}\n", script.display()));
+    let forced = lab.sshd("sshd_forced");
+    lab.host("relay", &forced, &program.address);
+    for args in [["-w", "1s", "--no-context"].as_slice(), &["-w", "0s"]] {
+        let (seen, _) = report(&mut lab.snapshot(&[&["relay"], args].concat()));
+        assert!(target(&seen, "relay")["context"].is_null(), "{seen:#}");
+        assert!(!log.exists(), "{}", std::fs::read_to_string(&log).unwrap());
+    }
+    let (seen, _) = report(&mut lab.snapshot(&["relay", "-w", "1s"]));
+    assert_eq!(target(&seen, "relay")["context"]["process"]["pid"], program.id(), "{seen:#}");
+    assert!(std::fs::read_to_string(&log).unwrap().contains("fleetdiag-host"), "one command, and it is ours");
+}

@@ -109,6 +109,8 @@ pub fn target(number: usize) -> Target {
         endpoint: Endpoint::Tcp { host: "127.0.0.1".to_owned(), port: 6669 },
         attributes: Default::default(),
         thresholds: Default::default(),
+        health_url: None,
+        log: None,
     }
 }
 

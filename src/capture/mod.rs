@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Outcome, Target};
+use crate::model::{HostContext, Outcome, Target};
 
 pub use merge::{MergeError, merge};
 pub use read::{Capture, Frames, Limits};
@@ -96,6 +96,9 @@ struct OutcomeFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     found: Option<Target>,
     outcome: Outcome,
+    /// What its server told about the program beside its console, where it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    context: Option<HostContext>,
 }
 
 /// Why a capture cannot be used.

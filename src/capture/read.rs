@@ -14,7 +14,7 @@ use super::{
     CaptureError, END, End, FORMAT_NAME, FORMAT_VERSION, Header, MANIFEST, OutcomeFile, Run, evidence_entry,
     outcome_entry,
 };
-use crate::model::{Failure, Frame, Outcome, Reason, Target};
+use crate::model::{Failure, Frame, HostContext, Outcome, Reason, Target};
 
 /// How much of a capture is taken into memory at once, and at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +104,12 @@ impl Capture {
     /// Every planned target with its outcome, in the order of the plan.
     pub fn targets(&self) -> impl ExactSizeIterator<Item = (&Target, &Outcome)> {
         self.run.targets.iter().zip(self.outcomes.iter().map(|file| &file.outcome))
+    }
+
+    /// What the server of a target told beside its console, where it was asked.
+    #[must_use]
+    pub fn context(&self, index: usize) -> Option<&HostContext> {
+        self.outcomes.get(index)?.context.as_ref()
     }
 
     /// The outcomes with the times at which they were reached, in the order of the plan.
@@ -216,6 +222,7 @@ impl Entries<'_> {
                 target: planned.id.to_string(),
                 finished: run.started,
                 found: None,
+                context: None,
                 outcome: Outcome::Failed(Failure::new(Reason::CaptureIncomplete, "")),
             });
             targets.push((index, file.found.clone().unwrap_or_else(|| planned.clone()), file));

@@ -11,7 +11,7 @@ use super::{
     CaptureError, END, End, FORMAT_NAME, FORMAT_VERSION, MANIFEST, Manifest, OutcomeFile, Run, evidence_entry,
     outcome_entry, record,
 };
-use crate::model::{Frame, Outcome, Target};
+use crate::model::{Frame, HostContext, Outcome, Target};
 
 /// Fast compression: collecting must not wait for it.
 const COMPRESSION_LEVEL: i64 = 1;
@@ -119,13 +119,14 @@ impl Writer {
     /// When the disk is full or fails.
     pub fn finish_target(&mut self, index: usize, spool: Option<Spool>, outcome: &Outcome) -> io::Result<()> {
         match self.run.targets.get(index).cloned() {
-            Some(target) => self.finish_found(Some(index), &target, spool, outcome),
+            Some(target) => self.finish_found(Some(index), &target, spool, outcome, None),
             None => Ok(()),
         }
     }
 
     /// Adds a target that turned out to be more than what was planned, such as one of several replicas. `place` is that
-    /// of the planned target, for one of them; the others have none and stand behind all that was planned.
+    /// of the planned target, for one of them; the others have none and stand behind all that was planned. `context` is
+    /// what its server told beside its console.
     ///
     /// # Errors
     /// When the disk is full or fails.
@@ -135,6 +136,7 @@ impl Writer {
         target: &Target,
         spool: Option<Spool>,
         outcome: &Outcome,
+        context: Option<HostContext>,
     ) -> io::Result<()> {
         let index = place.unwrap_or_else(|| {
             self.next += 1;
@@ -142,7 +144,7 @@ impl Writer {
         });
         let found = self.run.targets.get(index).is_none_or(|planned| planned != target).then(|| target.clone());
         let finished = jiff::Timestamp::now();
-        let file = OutcomeFile { target: target.id.to_string(), finished, found, outcome: outcome.clone() };
+        let file = OutcomeFile { target: target.id.to_string(), finished, found, outcome: outcome.clone(), context };
         self.add_target(index, spool, &file)
     }
 

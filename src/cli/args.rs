@@ -264,7 +264,7 @@ pub struct SelectArgs {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Collecting")]
 pub struct CollectArgs {
-    /// How long each console is watched; 0s takes its first message alone
+    /// How long each console is watched; 0s takes its first message alone, and no host context
     #[arg(short, long, value_name = "TIME", value_parser = duration)]
     pub window: Option<Duration>,
     /// Hosts in flight at once
@@ -294,6 +294,9 @@ pub struct CollectArgs {
     /// Do not nudge a console that lags behind its own events
     #[arg(long)]
     pub no_catch_up: bool,
+    /// Run no command on servers to read what surrounds the program: process, container, sockets, memory, health URL, log
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    pub no_context: Option<bool>,
     /// Use this ssh configuration instead of your own (`ssh -F`)
     #[arg(long, value_name = "PATH")]
     pub ssh_config: Option<PathBuf>,

@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use super::classify;
 use super::listening::{Listening, is_private_to_its_network};
-use crate::model::{Failure, Reason};
+use crate::model::{ContainerState, Failure, Reason};
 
 /// One container, as far as we need to know it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Container {
     /// The whole id: hexadecimal digits.
     pub id: String,
@@ -24,6 +24,8 @@ pub(super) struct Container {
     pub compose_service: Option<String>,
     /// The main process as its host numbers it.
     pub process: Option<u32>,
+    /// What its engine tells about its life.
+    pub life: ContainerState,
     state: State,
     network_mode: String,
     /// Where the host publishes ports: port and protocol inside, address and port outside.
@@ -80,8 +82,10 @@ fn container(entry: &Value) -> Option<Container> {
     let labels = &config["Labels"];
     let label = |key: &str| text(&labels[key]).map(|value| classify::detail(&value)).filter(|value| !value.is_empty());
     let status = state["Status"].as_str().unwrap_or_default();
+    let name = name.filter(|name| is_name(name)).unwrap_or_else(|| id[..12].to_owned());
     Some(Container {
-        name: name.filter(|name| is_name(name)).unwrap_or_else(|| id[..12].to_owned()),
+        life: life(entry, &name),
+        name,
         image: classify::detail(config["Image"].as_str().or(entry["ImageName"].as_str()).unwrap_or_default()),
         compose_service: label("com.docker.compose.service"),
         process: state["Pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
@@ -96,6 +100,26 @@ fn container(entry: &Value) -> Option<Container> {
         number: label("com.docker.compose.container-number").and_then(|number| number.parse().ok()).unwrap_or(0),
         id,
     })
+}
+
+/// What is told of a container's life; Podman calls one thing differently. Zero stands for "no limit".
+fn life(entry: &Value, name: &str) -> ContainerState {
+    let (state, limits) = (&entry["State"], &entry["HostConfig"]);
+    let word = |at: &Value| at.as_str().map(classify::detail).filter(|text| !text.is_empty());
+    let above_zero = |at: &Value| at.as_f64().filter(|number| *number > 0.0);
+    let health = if state["Health"].is_object() { &state["Health"] } else { &state["Healthcheck"] };
+    let quota = || Some(above_zero(&limits["CpuQuota"])? / above_zero(&limits["CpuPeriod"]).unwrap_or(100_000.0));
+    ContainerState {
+        name: name.to_owned(),
+        status: word(&state["Status"]).unwrap_or_default(),
+        restarts: entry["RestartCount"].as_u64(),
+        oom_killed: state["OOMKilled"].as_bool(),
+        exit_code: state["ExitCode"].as_i64().filter(|_| state["Running"].as_bool() == Some(false)),
+        health: word(&health["Status"]).filter(|health| health != "none"),
+        started: word(&state["StartedAt"]).filter(|started| !started.starts_with("0001")),
+        memory_limit_bytes: limits["Memory"].as_u64().filter(|limit| *limit > 0),
+        cpu_limit: above_zero(&limits["NanoCpus"]).map(|nanos| nanos / 1e9).or_else(quota),
+    }
 }
 
 /// `{"6669/tcp": [{"HostIp": "0.0.0.0", "HostPort": "6669"}], "80/tcp": null}`; an empty list in old Podman.
@@ -162,6 +186,11 @@ impl Container {
         here.filter_map(|(_, address, port)| every(address).parse::<IpAddr>().ok().map(|ip| (ip, *port)))
             .map(|(ip, port)| std::net::SocketAddr::new(ip, port).to_string())
             .collect()
+    }
+
+    /// An address at which its host reaches it.
+    pub(super) fn host_address(&self) -> String {
+        self.address(None).map_or_else(|| "127.0.0.1".to_owned(), |address| address.to_string())
     }
 
     /// The container whose network it shares, where it does.

@@ -21,9 +21,13 @@ pub(super) enum Shell<'a> {
 
 impl Shell<'_> {
     pub(super) async fn run(self, argv: &[&str]) -> Result<Output, Failure> {
+        self.run_within(argv, Limits::default()).await
+    }
+
+    pub(super) async fn run_within(self, argv: &[&str], limits: Limits) -> Result<Output, Failure> {
         match self {
-            Self::On(master) => master.run(argv, Limits::default()).await,
-            Self::Here => run_here(argv, Limits::default()).await,
+            Self::On(master) => master.run(argv, limits).await,
+            Self::Here => run_here(argv, limits).await,
         }
     }
 
@@ -91,6 +95,18 @@ pub(super) async fn find(shell: Shell<'_>, wanted: Wanted<'_>) -> Result<(Engine
         found.push(engine.look_into(container, wanted, is_root).await);
     }
     Ok((engine.engine, found))
+}
+
+/// The container that publishes `port` of its host, where Docker knows one. Podman is not asked: it would make itself at
+/// home for a user who has never used it.
+pub(super) async fn publishes(shell: Shell<'_>, port: u16) -> Option<(Engine, Container)> {
+    let engine = Engine::Docker;
+    let filter = format!("--filter=publish={port}/tcp");
+    let listed = shell.ask(&[engine.command(), "ps", "--quiet", "--no-trunc", &filter]).await?;
+    let mut ids = listed.lines().map(str::trim).filter(|line| container::is_id(line));
+    let (Some(id), None) = (ids.next(), ids.next()) else { return None };
+    let mut containers = EngineCommand { shell, engine }.inspect(&[id]).await.ok()?;
+    (!containers.is_empty()).then(|| (engine, containers.remove(0)))
 }
 
 impl Found {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::docker::{self, Shell, Wanted};
 use super::door::{Door, Stream, direct, explain, may_open_elsewhere};
 use super::examine::{self, Seen as Sight};
+use super::host_context::Question;
 use super::limits::Turns;
 use super::observe::{Nothing, Observer};
 use super::pipe::{self, Complaints, Pipe};
@@ -24,7 +25,7 @@ use super::tap::{Seen, Tap};
 use super::{Curiosity, Event, Message, Progress};
 use crate::capture::{Spool, Spools};
 use crate::model::{
-    Ended, Endpoint, Failure, Observation, Outcome, Reason, Route, SshDestination, Stage, Target, TargetId,
+    Ended, Endpoint, Failure, HostContext, Observation, Outcome, Reason, Route, SshDestination, Stage, Target, TargetId,
 };
 use crate::plan::{Budget, Plan, SshSettings};
 
@@ -41,6 +42,8 @@ const FAREWELL: Duration = Duration::from_millis(200);
 pub(super) struct Assignment {
     pub index: usize,
     pub target: Target,
+    /// How many targets its server has, itself included.
+    pub on_server: usize,
 }
 
 /// What all servers share.
@@ -89,8 +92,8 @@ impl Collector {
                 }
             }
             Err(failure) => {
-                for Assignment { index, target } in assignments {
-                    self.done(index, target.id, None, Outcome::Failed(failure.clone()));
+                for Assignment { index, target, .. } in assignments {
+                    self.done(index, target.id, Looked::failed(failure.clone()), None);
                 }
             }
         }
@@ -106,7 +109,7 @@ impl Collector {
 
     /// Observes one planned target, which may turn out to be several containers.
     async fn planned(self: Arc<Self>, master: Option<Arc<Master>>, assignment: Assignment, deadline: Instant) {
-        let Assignment { index, target } = assignment;
+        let Assignment { index, target, on_server } = assignment;
         let Endpoint::Container { engine, selector, port, network } = &target.endpoint else {
             if self.curiosity == Curiosity::Ways {
                 let around = examine::surroundings(shell(master.as_deref()), &target.endpoint);
@@ -114,7 +117,8 @@ impl Collector {
                 self.saw(Sight::Target(target.id.clone(), around));
             }
             let doors = vec![Door::Endpoint(target.endpoint.clone())];
-            return self.observed(master.as_deref(), index, target.id, doors, deadline).await;
+            let question = Question::of(&target, None, on_server, &self.budget);
+            return self.looked_at(master.as_deref(), index, target.id, question, Ok(doors), deadline).await;
         };
         self.stage(index, Stage::Resolve);
         let wanted = Wanted { engine: *engine, selector, port: *port, network: network.as_deref() };
@@ -124,50 +128,75 @@ impl Collector {
         });
         let (engine, found) = match found.await {
             Ok(found) => found,
-            Err(failure) => return self.done(index, target.id, None, Outcome::Failed(failure)),
+            Err(failure) => return self.done(index, target.id, Looked::failed(failure), None),
         };
         let targets: Vec<_> = found.iter().map(|found| found.target(&target)).collect();
-        let ids: Vec<_> = targets.iter().map(|target| target.id.clone()).collect();
-        let _ = self.sender.send(Message::Found { index, targets });
+        let _ = self.sender.send(Message::Found { index, targets: targets.clone() });
         let mut tasks = JoinSet::new();
-        for (found, id) in found.into_iter().zip(ids) {
-            self.saw(Sight::Target(id.clone(), examine::of_container(&found, engine, *port)));
-            match found.ways {
-                Ok(ways) => {
-                    let (collector, master, port) = (Arc::clone(&self), master.clone(), *port);
-                    let doors = ways.into_iter().map(|way| Door::of(way, engine, port)).collect();
-                    tasks.spawn(async move {
-                        collector.observed(master.as_deref(), index, id, doors, deadline).await;
-                    });
-                }
-                Err(failure) => self.done(index, id, None, Outcome::Failed(failure)),
-            }
+        let on_server = on_server.max(targets.len());
+        for (found, target) in found.into_iter().zip(targets) {
+            self.saw(Sight::Target(target.id.clone(), examine::of_container(&found, engine, *port)));
+            let question = Question::of(&target, Some((engine, found.container)), on_server, &self.budget);
+            let (collector, master, port) = (Arc::clone(&self), master.clone(), *port);
+            let doors = found.ways.map(|ways| ways.into_iter().map(|way| Door::of(way, engine, port)).collect());
+            tasks.spawn(async move {
+                collector.looked_at(master.as_deref(), index, target.id, question, doors, deadline).await;
+            });
         }
         tasks.join_all().await;
     }
 
-    /// Observes the console behind the first of `doors` that leads to it, and tells how that went.
-    async fn observed(&self, master: Option<&Master>, index: usize, id: TargetId, doors: Vec<Door>, deadline: Instant) {
+    /// Observes a console while its server is asked about the program, and tells how that went.
+    async fn looked_at(
+        &self,
+        master: Option<&Master>,
+        index: usize,
+        id: TargetId,
+        question: Option<Question>,
+        doors: Result<Vec<Door>, Failure>,
+        deadline: Instant,
+    ) {
+        let observed = async {
+            match doors {
+                Ok(doors) => self.observed(master, index, &id, doors, deadline).await,
+                Err(failure) => Looked::failed(failure),
+            }
+        };
+        let context = async {
+            let question = question?;
+            let asked = async { Ok(question.ask(shell(master), deadline).await) };
+            self.stop.unless(Stage::Observe, asked).await.ok().flatten().map(Box::new)
+        };
+        let (looked, context) = tokio::join!(observed, context);
+        self.done(index, id, looked, context);
+    }
+
+    /// Observes the console behind the first of `doors` that leads to it.
+    async fn observed(
+        &self,
+        master: Option<&Master>,
+        index: usize,
+        id: &TargetId,
+        doors: Vec<Door>,
+        deadline: Instant,
+    ) -> Looked {
         let mut spool = match self.spools.create() {
             Ok(spool) => Box::new(spool),
-            Err(error) => {
-                let failure = Failure::new(Reason::LocalLimit, error.to_string());
-                return self.done(index, id, None, Outcome::Failed(failure));
-            }
+            Err(error) => return Looked::failed(Failure::new(Reason::LocalLimit, error.to_string())),
         };
         let mut failure = Failure::new(Reason::ContainerUnreachable, "");
         let mut doors = doors.into_iter().peekable();
         while let Some(door) = doors.next() {
             self.saw(Sight::Way(id.clone(), examine::way(&door, master.is_none())));
             failure = match self.through(master, &door, index, &mut spool, deadline).await {
-                Ok(observation) => return self.done(index, id, Some(spool), Outcome::Observed(observation)),
+                Ok(observation) => return Looked { spool: Some(spool), outcome: Outcome::Observed(observation) },
                 Err(failure) => failure,
             };
             if doors.peek().is_none() || !may_open_elsewhere(failure.reason) {
                 break;
             }
         }
-        self.done(index, id, None, Outcome::Failed(failure));
+        Looked::failed(failure)
     }
 
     /// An ssh session, with retries where trying again can help.
@@ -346,8 +375,21 @@ impl Collector {
         let _ = self.sender.send(Message::Event(Event { target, progress }));
     }
 
-    fn done(&self, index: usize, id: TargetId, spool: Option<Box<Spool>>, outcome: Outcome) {
-        let _ = self.sender.send(Message::Done { index, id, spool, outcome });
+    fn done(&self, index: usize, id: TargetId, looked: Looked, context: Option<Box<HostContext>>) {
+        let Looked { spool, outcome } = looked;
+        let _ = self.sender.send(Message::Done { index, id, spool, outcome, context });
+    }
+}
+
+/// What came of looking at one console.
+struct Looked {
+    spool: Option<Box<Spool>>,
+    outcome: Outcome,
+}
+
+impl Looked {
+    fn failed(failure: Failure) -> Self {
+        Self { spool: None, outcome: Outcome::Failed(failure) }
     }
 }
 

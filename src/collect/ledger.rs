@@ -2,7 +2,7 @@
 
 use super::{Event, Message, Progress, examine};
 use crate::capture::{Spool, Writer};
-use crate::model::{Failure, Outcome, Reason, Sightings, Target, TargetId};
+use crate::model::{Failure, HostContext, Outcome, Reason, Sightings, Target, TargetId};
 
 /// Writes outcomes into the capture as they come, and tells whoever watches.
 pub(super) struct Ledger<'a> {
@@ -37,9 +37,9 @@ impl<'a> Ledger<'a> {
                     entry.open = targets;
                 }
             }
-            Message::Done { index, id, spool, outcome } => {
+            Message::Done { index, id, spool, outcome, context } => {
                 let spool = spool.filter(|_| matches!(outcome, Outcome::Observed(_))).map(|spool| *spool);
-                self.finish(index, &id, spool, &outcome)?;
+                self.finish(index, &id, spool, &outcome, context.map(|context| *context))?;
             }
         }
         Ok(())
@@ -49,13 +49,20 @@ impl<'a> Ledger<'a> {
         let outcome = Outcome::Failed(failure.clone());
         for index in 0..self.planned.len() {
             while let Some(id) = self.planned[index].open.first().map(|target| target.id.clone()) {
-                self.finish(index, &id, None, &outcome)?;
+                self.finish(index, &id, None, &outcome, None)?;
             }
         }
         Ok(())
     }
 
-    fn finish(&mut self, index: usize, id: &TargetId, spool: Option<Spool>, outcome: &Outcome) -> std::io::Result<()> {
+    fn finish(
+        &mut self,
+        index: usize,
+        id: &TargetId,
+        spool: Option<Spool>,
+        outcome: &Outcome,
+        context: Option<HostContext>,
+    ) -> std::io::Result<()> {
         let Some(entry) = self.planned.get_mut(index) else { return Ok(()) };
         let Some(at) = entry.open.iter().position(|target| target.id == *id) else { return Ok(()) };
         let target = entry.open.remove(at);
@@ -65,7 +72,7 @@ impl<'a> Ledger<'a> {
         let (last, failed) = (entry.open.is_empty(), entry.failed);
         // The planned place is filled last, so that a run that is killed before shows it as missing.
         let place = last.then_some(index);
-        self.capture.finish_found(place, &target, spool, outcome)?;
+        self.capture.finish_found(place, &target, spool, outcome, context)?;
         if last {
             (self.on_event)(Event { target: index, progress: Progress::Done { failed } });
         }

@@ -18,6 +18,7 @@ mod container;
 mod docker;
 mod door;
 mod examine;
+mod host_context;
 mod journey;
 mod ledger;
 mod limits;
@@ -38,7 +39,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::capture::{Spool, Writer};
-use crate::model::{Failure, Outcome, Reason, Route, Sightings, Stage, Target, TargetId};
+use crate::model::{Failure, HostContext, Outcome, Reason, Route, Sightings, Stage, Target, TargetId};
 use crate::plan::Plan;
 
 use journey::{Assignment, Collector};
@@ -112,6 +113,8 @@ enum Message {
         id: TargetId,
         spool: Option<Box<Spool>>,
         outcome: Outcome,
+        /// What the server told beside the console, where it was asked.
+        context: Option<Box<HostContext>>,
     },
 }
 
@@ -229,7 +232,9 @@ fn servers(plan: &Plan) -> Vec<Vec<usize>> {
 }
 
 fn assign(plan: &Plan, server: Vec<usize>) -> Vec<Assignment> {
-    server.into_iter().map(|index| Assignment { index, target: plan.targets[index].clone() }).collect()
+    let on_server = server.len();
+    let assignment = |index: usize| Assignment { index, target: plan.targets[index].clone(), on_server };
+    server.into_iter().map(assignment).collect()
 }
 
 fn finished(joined: Result<(), tokio::task::JoinError>) -> Result<(), CollectError> {

@@ -52,6 +52,9 @@ pub(super) fn judge_after(capture: &mut Capture, judging: &Judging, history: Vec
     let targets: Vec<_> = capture.targets().map(|(target, outcome)| (target.clone(), outcome.clone())).collect();
     let mut fleet = Fleet::after(playbook, history);
     for (index, (target, outcome)) in targets.iter().enumerate() {
+        if let Some(context) = capture.context(index) {
+            fleet.surrounded(target, context.clone());
+        }
         match outcome {
             Outcome::Failed(failure) => fleet.failed(target, failure),
             Outcome::Observed(observation) => fleet.observed(target, snapshot(capture, index, observation)?),

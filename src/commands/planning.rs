@@ -103,6 +103,7 @@ pub(super) fn budget(args: &CollectArgs) -> Budget {
         max_target_bytes: args.max_bytes.map_or(default.max_target_bytes, |bytes| bytes as u64),
         max_entities: args.max_entities.unwrap_or(default.max_entities),
         max_details: args.max_details.map_or(default.max_details, |most| most as usize),
+        host_context: !args.no_context.unwrap_or(false),
         max_catch_up_calls: if args.no_catch_up { 0 } else { default.max_catch_up_calls },
         ..default
     }

@@ -41,6 +41,7 @@ const KEYS: &[(&str, &str, Kind, bool)] = &[
     ("connect_timeout", "connect-timeout", Kind::Value, false),
     ("host_timeout", "host-timeout", Kind::Value, false),
     ("deadline", "deadline", Kind::Value, false),
+    ("no_context", "no-context", Kind::Value, false),
     ("ssh_config", "ssh-config", Kind::Path, false),
     ("ssh_options", "ssh-option", Kind::Value, true),
     ("fail_on", "fail-on", Kind::Value, false),

@@ -14,6 +14,7 @@ mod epoch;
 mod finish;
 mod fold;
 mod glance;
+mod host_context;
 mod lag;
 mod location;
 mod message;
@@ -28,5 +29,6 @@ mod words;
 
 pub use fold::{Decoder, Limits};
 pub use glance::{Glance, is_paused};
+pub use host_context::{forwards, health, log_tail, process_facts};
 pub use location::normalize;
 pub use proto::Malformed;

@@ -7,7 +7,8 @@ use super::diagnosis::{Finding, FleetSite, SiteFigures, Subject, Unjudged};
 use super::distribution::Tails;
 use super::facts::{FleetFacts, Found, HostFacts, SiteFacts, measured};
 use super::profile::SiteProfile;
-use crate::model::{Service, TargetId};
+use super::surroundings;
+use crate::model::{HostContext, Service, TargetId};
 use crate::playbook::{Condition, Confidence, Facts, Judgement, Limits, Of, Rule, Severity, metric};
 
 const ONE_SAMPLE: &str = "seen in one sample only; a longer `--window` confirms it or not";
@@ -18,6 +19,8 @@ pub(super) struct Evidence<'a> {
     pub sites: &'a BTreeMap<FleetSite, SiteProfile>,
     /// The observed targets, and whether they were seen whole.
     pub hosts: BTreeMap<&'a TargetId, (HostFacts<'a>, bool)>,
+    /// Every target of whose surroundings something is known, whether its console told anything or not.
+    pub surroundings: BTreeMap<&'a TargetId, (&'a Service, &'a HostContext)>,
     pub services: &'a BTreeMap<Service, usize>,
     pub fleet: FleetFacts,
 }
@@ -59,6 +62,7 @@ pub(super) fn judge(rules: &[Rule], evidence: &Evidence<'_>) -> Conditions {
         match condition.of() {
             Of::Site => sites(rule, condition, evidence, &mut found, &mut unknown),
             Of::Host => hosts(rule, condition, evidence, &mut found, &mut unknown),
+            Of::Context => surroundings::judge(rule, condition, evidence, &mut found),
             Of::Fleet | Of::Finding => fleet(rule, condition, evidence, &mut found, &mut unknown),
         }
         if !unknown.is_empty() {
@@ -68,6 +72,7 @@ pub(super) fn judge(rules: &[Rule], evidence: &Evidence<'_>) -> Conditions {
                 name: rule.name.clone(),
                 worst: rule.worst(),
                 dry_run: rule.dry_run,
+                of_surroundings: false,
                 missing: missing.into_iter().collect(),
                 targets: unknown.into_keys().collect(),
             });
@@ -243,7 +248,7 @@ fn confidence<'t>(
 }
 
 /// The condition's metrics with their values.
-fn values(condition: &Condition, facts: Facts<'_>) -> String {
+pub(super) fn values(condition: &Condition, facts: Facts<'_>) -> String {
     let value = |name: &&'static str| Some(format!("{name} {}", facts(name)?.shown(metric(name)?.kind)));
     condition.metrics().filter_map(|name| value(&name)).collect::<Vec<_>>().join(", ")
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::compare::Trends;
 use super::verdict::Gate;
 use crate::model::{
-    Anomaly, Code, CodeLine, Failure, ObservationWindow, Service, Site, SpawnLocation, TargetId, Vintage,
+    Anomaly, Code, CodeLine, Failure, HostContext, ObservationWindow, Service, Site, SpawnLocation, TargetId, Vintage,
 };
 use crate::playbook::{Confidence, RuleId, Severity};
 
@@ -100,6 +100,8 @@ pub struct RuleFacts {
     pub name: String,
     /// How bad its findings may be.
     pub severity: Severity,
+    /// It is about what surrounds programs, and is judged only where that was read.
+    pub of_surroundings: bool,
     /// Why it matters.
     pub why: String,
     /// What to do.
@@ -382,6 +384,8 @@ pub struct Unjudged {
     pub worst: Severity,
     /// It does not count for the verdict.
     pub dry_run: bool,
+    /// It is about surroundings that could not be read: told, and never counted.
+    pub of_surroundings: bool,
     /// The metrics without a value, by their names in playbooks.
     pub missing: Vec<String>,
     /// The targets on which it could not be judged.
@@ -397,6 +401,8 @@ pub struct TargetReport {
     pub service: Service,
     /// How observing it went.
     pub status: Status,
+    /// What its server told about the program beside its console, where it was asked.
+    pub context: Option<HostContext>,
 }
 
 /// How observing a target went.

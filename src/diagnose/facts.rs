@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::diagnosis::{Counts, Coverage, FleetSite, SiteFigures};
 use super::distribution::{Tail, Tails};
 use super::outliers::Peer;
-use crate::model::{Anomaly, ObservationWindow, Origin, Service, TargetId};
+use super::surroundings;
+use crate::model::{Anomaly, HostContext, ObservationWindow, Origin, Service, TargetId};
 use crate::playbook::Fact;
 
 /// What a rule has found.
@@ -28,6 +29,8 @@ pub(super) struct HostFacts<'a> {
     pub tokio_version: Option<&'a str>,
     pub anomalies: &'a [Anomaly],
     pub peer: Option<&'a Peer>,
+    /// What surrounds its program, where that was asked.
+    pub context: Option<&'a HostContext>,
 }
 
 /// The tasks of a spawn site, on one target or on several together.
@@ -191,7 +194,7 @@ impl HostFacts<'_> {
             "host.anomalies" => count(self.anomalies.len() as u64),
             "host.dropped" => count(self.dropped()),
             "host.lag" => time(self.lag()),
-            _ => None,
+            _ => surroundings::fact(self.context?, name),
         }
     }
 
@@ -234,8 +237,42 @@ impl FleetFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{ContainerState, Health, LogTail, MachineState, ProcessState, TcpStates};
     use crate::model::{Site, SpawnLocation, TargetTime, TaskKind};
     use crate::playbook::{METRICS, MetricType, Of};
+
+    fn surrounded() -> HostContext {
+        let one = Some(1);
+        let percent = Some(1.0);
+        HostContext {
+            container: Some(ContainerState { restarts: one, oom_killed: Some(true), ..ContainerState::default() }),
+            process: Some(ProcessState {
+                up_seconds: one,
+                threads: one,
+                fds: one,
+                fd_limit: one,
+                memory_bytes: one,
+                memory_limit_bytes: one,
+                oom_kills: one,
+                cpu_percent: percent,
+                ..ProcessState::default()
+            }),
+            tcp: Some(TcpStates { backlog: one, backlog_limit: one, overflows: one, ..TcpStates::default() }),
+            machine: Some(MachineState {
+                cpus: one,
+                load: percent,
+                cpu_percent: percent,
+                memory_bytes: one,
+                memory_available_bytes: one,
+                psi_cpu_percent: percent,
+                psi_memory_percent: percent,
+                psi_io_percent: percent,
+            }),
+            health: Some(Health { latency_ms: one, ..Health::default() }),
+            log: Some(LogTail::default()),
+            unseen: Vec::new(),
+        }
+    }
 
     /// Every metric of the table, with everything known.
     #[test]
@@ -254,6 +291,7 @@ mod tests {
             workers: Some(4),
             age: Some(Duration::from_secs(60)),
         };
+        let context = surrounded();
         let tail = Tail { p99: Duration::from_millis(7), ..Tail::default() };
         let tails = Tails { tasks: 1, polls: Some(tail), scheduled: Some(tail) };
         let site_facts = SiteFacts { site: &site, figures: &figures, window: Some(Duration::from_secs(2)), tails };
@@ -265,6 +303,7 @@ mod tests {
             tokio_version: Some("1.54.1"),
             anomalies: &[Anomaly::IngestLag { lag: Duration::from_secs(2) }],
             peer: Some(&peer),
+            context: Some(&context),
         };
         let coverage = Coverage { planned: 2, complete: 1, failed: 1, ..Coverage::default() };
         let fleet = FleetFacts { coverage, counts: Counts::default() };
@@ -272,7 +311,7 @@ mod tests {
         for metric in METRICS {
             let fact = match metric.of {
                 Of::Site => site_facts.fact(metric.name),
-                Of::Host => host.fact(metric.name),
+                Of::Host | Of::Context => host.fact(metric.name),
                 Of::Fleet => fleet.fact(metric.name),
                 Of::Finding => found.fact(metric.name),
             };

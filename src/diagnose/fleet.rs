@@ -21,9 +21,10 @@ use super::suppress::set_aside;
 use super::verdict::Gate;
 use super::waits::Waits;
 use crate::model::{
-    Code, ContainerSelector, Endpoint, Failure, Service, Snapshot, SpawnLocation, Target, TargetId, Thresholds,
+    Code, ContainerSelector, Endpoint, Failure, HostContext, Service, Snapshot, SpawnLocation, Target, TargetId,
+    Thresholds,
 };
-use crate::playbook::{Playbook, Rule, Severity};
+use crate::playbook::{Of, Playbook, Rule, Severity};
 
 /// What was seen of a fleet so far: profiles, never tasks.
 #[derive(Clone, Debug)]
@@ -38,6 +39,7 @@ pub struct Fleet<'a> {
     /// What the inventory sets for targets, where it does.
     thresholds: BTreeMap<TargetId, Thresholds>,
     history: Vec<Point>,
+    contexts: BTreeMap<TargetId, HostContext>,
 }
 
 impl<'a> Fleet<'a> {
@@ -54,6 +56,7 @@ impl<'a> Fleet<'a> {
             peers: Peers::new(),
             thresholds: BTreeMap::new(),
             history: Vec::new(),
+            contexts: BTreeMap::new(),
         }
     }
 
@@ -101,11 +104,21 @@ impl<'a> Fleet<'a> {
         self.report(target, Status::Failed { failure: failure.clone(), hint: failure.hint(target) });
     }
 
+    /// Adds what the server of a target told beside its console.
+    pub fn surrounded(&mut self, target: &Target, context: HostContext) {
+        self.contexts.insert(target.id.clone(), context);
+    }
+
     /// The judgement of everything that was added.
     #[must_use]
     pub fn diagnose(mut self, run: RunFacts, gate: &Gate) -> Diagnosis {
         let moved = self.join_builds();
         let trends = self.trends();
+        for (id, context) in std::mem::take(&mut self.contexts) {
+            if let Some(target) = self.targets.get_mut(&id) {
+                target.context = Some(context);
+            }
+        }
         let coverage = coverage(self.targets.values());
         let waits = std::mem::take(&mut self.waits).into_report();
         let outliers = outliers(&self.sites, &self.peers);
@@ -174,12 +187,17 @@ impl<'a> Fleet<'a> {
                     window,
                     tokio_version: tokio_version.as_deref(),
                     anomalies,
+                    context: report.context.as_ref(),
                     peer: self.peers.get(&report.id),
                 };
                 hosts.insert(&report.id, (facts, !partial));
             }
         }
-        Evidence { sites: &self.sites, hosts, services: &self.services, fleet: FleetFacts { coverage, counts } }
+        let reports = self.targets.values();
+        let surroundings =
+            reports.filter_map(|report| Some((&report.id, (&report.service, report.context.as_ref()?)))).collect();
+        let fleet = FleetFacts { coverage, counts };
+        Evidence { sites: &self.sites, hosts, surroundings, services: &self.services, fleet }
     }
 
     /// Makes one of sites that are the same in several builds. Returns where each was, by what it is now.
@@ -209,7 +227,7 @@ impl<'a> Fleet<'a> {
     }
 
     fn report(&mut self, target: &Target, status: Status) {
-        let report = TargetReport { id: target.id.clone(), service: target.service.clone(), status };
+        let report = TargetReport { id: target.id.clone(), service: target.service.clone(), status, context: None };
         self.targets.insert(target.id.clone(), report);
     }
 }
@@ -266,6 +284,7 @@ fn rule_facts(rule: &Rule) -> RuleFacts {
         id: rule.id.clone(),
         name: rule.name.clone(),
         severity: rule.worst(),
+        of_surroundings: rule.condition().is_some_and(|condition| condition.of() == Of::Context),
         why: rule.why.clone(),
         remedy: rule.remedy.clone(),
         reference: rule.reference.clone(),

@@ -17,6 +17,7 @@ mod rank;
 mod related;
 mod skew;
 mod suppress;
+mod surroundings;
 mod verdict;
 mod waits;
 mod words;
@@ -32,4 +33,5 @@ pub use diagnosis::{
 };
 pub use fleet::Fleet;
 pub use suppress::{Suppressions, parse as suppressions};
+pub use surroundings::{Surrounding, surroundings};
 pub use verdict::{Allowance, Gate};

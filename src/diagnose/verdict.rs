@@ -142,7 +142,7 @@ impl Gate {
 
     /// Says which rules could not be judged; one that would count leaves nothing to be called healthy.
     pub(super) fn doubt(&self, mut judged: Judged, unjudged: &[Unjudged]) -> Judged {
-        for rule in unjudged {
+        for rule in unjudged.iter().filter(|rule| !rule.of_surroundings) {
             let targets = rule.targets.len();
             let on = if targets == 1 { "1 target".to_owned() } else { format!("{targets} targets") };
             judged.reasons.push(format!("`{}` could not be judged on {on}", rule.name));

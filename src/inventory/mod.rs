@@ -6,6 +6,7 @@
 //! group_vars/, host_vars/ beside them ─────────────────────────────────────────┴▶ variables ─▶ settings
 //! ```
 
+mod beside;
 mod check;
 mod console;
 mod dynamic;

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::Resolved;
+use super::beside::{health_url, log};
 use super::check::unknown;
 use super::console::{ConsoleSetting, NamedConsole, console, consoles};
 use super::thresholds::thresholds;
-use crate::model::{HostName, Thresholds};
+use crate::model::{HostName, LogSource, Thresholds};
 use crate::source::{Complaints, Node, Source, Value, nearest, shown};
 
 /// Every variable with a meaning for us; of two with the same meaning the later counts, as in Ansible.
@@ -16,6 +17,8 @@ const SETTINGS: &[&str] = &[
     "consoles",
     "service",
     "fleetdiag_thresholds",
+    "health_url",
+    "log",
     "ansible_connection",
     "transport",
     "ansible_host",
@@ -57,6 +60,10 @@ pub struct Vars {
     pub service: Option<String>,
     /// `fleetdiag_thresholds`.
     pub thresholds: Thresholds,
+    /// `health_url`.
+    pub health_url: Option<String>,
+    /// `log`.
+    pub log: Option<LogSource>,
     /// `transport`.
     pub transport: Option<Transport>,
     /// `ansible_host`.
@@ -110,6 +117,8 @@ impl Vars {
             "consoles" => self.consoles = consoles(source, value),
             "fleetdiag_thresholds" => self.thresholds = thresholds(source, value),
             "service" => self.service = text(source, value),
+            "health_url" => self.health_url = health_url(source, value),
+            "log" => self.log = log(source, value),
             "transport" => self.transport = transport(source, value),
             _ if is_unset(value) => {}
             "ansible_connection" if value.text() == Some("local") => self.transport = Some(Transport::Direct),

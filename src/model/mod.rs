@@ -7,6 +7,7 @@ mod code;
 mod evidence;
 mod failure;
 mod host;
+mod host_context;
 mod location;
 mod resource;
 mod sighting;
@@ -21,6 +22,9 @@ pub use code::{Blame, Code, CodeLine, Trouble};
 pub use evidence::{Ended, Frame, Observation, Outcome, Stream};
 pub use failure::{Failure, Reason, Stage};
 pub use host::{GroupName, HostName, InvalidName};
+pub use host_context::{
+    ContainerState, Health, HostContext, LogSource, LogTail, MachineState, ProcessState, SocketsOf, TcpStates, Unseen,
+};
 pub use location::{Origin, SpawnLocation};
 pub use resource::{AsyncOp, Attribute, AttributeValue, Resource};
 pub use sighting::{ContainerSighting, ServerSighting, Sightings, SshConfig, TargetSighting, WaySighting};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::HostName;
+use super::{HostName, LogSource};
 
 /// Names one console endpoint of the fleet: the host, and the console's name where a host has several.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -50,6 +50,12 @@ pub struct Target {
     /// Limits that the inventory sets for it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub thresholds: Thresholds,
+    /// A URL that answers when the program is well, as seen from its host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_url: Option<String>,
+    /// Where its log is; what its container printed, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogSource>,
 }
 
 /// Thresholds as they were written (`50ms`), by rule id, then by name.

@@ -227,7 +227,7 @@ impl<'a> Checker<'a> {
             matches!(name, op::GREATER | op::GREATER_EQUALS | op::LESS | op::LESS_EQUALS | op::EQUALS | op::NOT_EQUALS);
         let [a, b] = checked else { return };
         for ((kind, metric), (_, limit)) in [(a, b), (b, a)] {
-            let busy = matches!(&metric.expr, Expr::Ident(name) if name == "site.busy_share");
+            let busy = matches!(&metric.expr, Expr::Ident(name) if ["site.busy_share", "process.cpu"].contains(&name.as_str()));
             if let (true, false, Type::Quantity(Kind::Percent), Expr::Literal(LiteralValue::Double(limit_value))) =
                 (compares, busy, kind, &limit.expr)
                 && !(0.0..=100.0).contains(limit_value.inner())

@@ -8,6 +8,8 @@ use super::threshold::{Kind, Quantity};
 pub enum Of {
     /// All hosts together.
     Fleet,
+    /// What surrounds the program of one target: its process, container, sockets, machine, health URL and log.
+    Context,
     /// One target.
     Host,
     /// The tasks of one spawn location on one target.
@@ -84,6 +86,10 @@ const fn rate(name: &'static str, of: Of, definition: &'static str) -> Metric {
     Metric { name, of, kind: MetricType::Quantity(Kind::Rate), definition }
 }
 
+const fn bytes(name: &'static str, of: Of, definition: &'static str) -> Metric {
+    Metric { name, of, kind: MetricType::Quantity(Kind::Bytes), definition }
+}
+
 const fn text(name: &'static str, of: Of, definition: &'static str) -> Metric {
     Metric { name, of, kind: MetricType::Text, definition }
 }
@@ -146,6 +152,47 @@ pub const METRICS: &[Metric] = &[
     count("host.dropped", Of::Host, "tasks, resources and operations that its console lost for want of room"),
     time("host.lag", Of::Host, "how far its console is behind with new tasks; 0s where it keeps up"),
     time("host.window", Of::Host, "how long it was observed, on its own clock"),
+    count("process.fds", Of::Context, "open file descriptors of the process that serves the console"),
+    count("process.fd_limit", Of::Context, "most that it may have open (`RLIMIT_NOFILE`)"),
+    percent("process.fd_share", Of::Context, "`process.fds` in `process.fd_limit`"),
+    count("process.threads", Of::Context, "its threads, those of tokio's workers and blocking pool included"),
+    bytes("process.memory", Of::Context, "its resident memory"),
+    percent(
+        "process.memory_share",
+        Of::Context,
+        "`process.memory` in the limit of its control group; nothing without one",
+    ),
+    percent("process.cpu", Of::Context, "CPU used over about a second: 100% is one CPU"),
+    count("process.oom_kills", Of::Context, "kills for want of memory in its control group, since that exists"),
+    time("process.up", Of::Context, "how long it has run"),
+    count("tcp.established", Of::Context, "its connections that are up"),
+    count("tcp.close_wait", Of::Context, "connections that the other side has closed and the program has not"),
+    count("tcp.backlog", Of::Context, "connections that wait to be accepted, where most do"),
+    count(
+        "tcp.backlog_limit",
+        Of::Context,
+        "how many may wait there; nothing where only `ss` could tell and is not there",
+    ),
+    count(
+        "tcp.overflows",
+        Of::Context,
+        "connections turned away by full backlogs in about a second, in its whole network",
+    ),
+    count("machine.cpus", Of::Context, "CPUs of its machine"),
+    percent("machine.cpu", Of::Context, "CPU time used over about a second, of all CPUs"),
+    percent("machine.memory_available", Of::Context, "memory that programs could still have, of all memory"),
+    percent("machine.psi_cpu", Of::Context, "time of the last 10 s in which something waited for a CPU (PSI `some`)"),
+    percent("machine.psi_memory", Of::Context, "time in which everything waited for memory (PSI `full`)"),
+    percent("machine.psi_io", Of::Context, "time in which everything waited for disks (PSI `full`)"),
+    text("container.status", Of::Context, "`running`, `exited`, `restarting` … as its engine says"),
+    count("container.restarts", Of::Context, "how often its engine has restarted it"),
+    count("container.oom_killed", Of::Context, "1 when it was killed for want of memory, else 0"),
+    text("container.health", Of::Context, "`healthy`, `unhealthy`, `starting`; `none` without a health check"),
+    count("health.status", Of::Context, "HTTP status of the health URL; 0 without an answer"),
+    time("health.latency", Of::Context, "how long its whole answer took, on the server"),
+    count("log.lines", Of::Context, "lines of the log that were looked at, 200 at most"),
+    count("log.errors", Of::Context, "errors and panics among them"),
+    count("log.warnings", Of::Context, "warnings among them"),
     count("fleet.planned", Of::Fleet, "targets planned"),
     count("fleet.observed", Of::Fleet, "targets of which anything was seen"),
     count("fleet.partial", Of::Fleet, "targets seen in part"),
@@ -172,13 +219,18 @@ mod tests {
         let names: BTreeSet<_> = METRICS.iter().map(|metric| metric.name).collect();
         assert_eq!(names.len(), METRICS.len());
         for metric in METRICS {
+            let prefix = metric.name.split_once('.').map(|(of, _)| of);
             let expected = match metric.of {
+                Of::Context => {
+                    let known = ["process", "tcp", "machine", "container", "health", "log"];
+                    prefix.filter(|prefix| known.contains(prefix))
+                }
                 Of::Site => Some("site"),
                 Of::Host => Some("host"),
                 Of::Fleet => Some("fleet"),
                 Of::Finding => None,
             };
-            assert_eq!(metric.name.split_once('.').map(|(of, _)| of), expected, "{}", metric.name);
+            assert_eq!((prefix, prefix.is_some()), (expected, metric.of != Of::Finding), "{}", metric.name);
         }
     }
 }

@@ -16,8 +16,14 @@ macro_rules! files {
 }
 
 /// The catalogue: every rule stands in one of these, once.
-const RULES: &[File] =
-    files!["rules/lints.yaml", "rules/polls.yaml", "rules/tasks.yaml", "rules/locks.yaml", "rules/process.yaml"];
+const RULES: &[File] = files![
+    "rules/lints.yaml",
+    "rules/polls.yaml",
+    "rules/tasks.yaml",
+    "rules/locks.yaml",
+    "rules/process.yaml",
+    "rules/surroundings.yaml"
+];
 
 /// Playbooks that use the catalogue.
 const PLAYBOOKS: &[File] = files![

@@ -71,6 +71,7 @@ pub(super) fn looks_at(rule: &Rule) -> String {
         Test::Condition(condition) => match condition.of() {
             Of::Site => "each spawn location on each host".to_owned(),
             Of::Host => "each host".to_owned(),
+            Of::Context => "the surroundings of the program on each host".to_owned(),
             Of::Fleet | Of::Finding => "all hosts together".to_owned(),
         },
     }
@@ -171,7 +172,7 @@ fn settings(playbook: &Playbook) -> Vec<String> {
 pub fn metrics(options: &Options) -> String {
     let mut page = Page::new(options);
     let width = METRICS.iter().map(|metric| metric.name.len()).max().unwrap_or(0) + 2;
-    for of in [Of::Site, Of::Host, Of::Fleet, Of::Finding] {
+    for of in [Of::Site, Of::Host, Of::Context, Of::Fleet, Of::Finding] {
         page.paragraph(0, BOLD, heading(of));
         for metric in METRICS.iter().filter(|metric| metric.of == of) {
             let kind = kind(metric.kind);
@@ -186,6 +187,7 @@ pub(super) fn heading(of: Of) -> &'static str {
     match of {
         Of::Site => "Of the tasks of a spawn location on one host",
         Of::Host => "Of one host",
+        Of::Context => "Of what surrounds the program on one host",
         Of::Fleet => "Of all hosts together",
         Of::Finding => "Of a finding, in outcomes and messages only",
     }

@@ -28,6 +28,10 @@ fn suite(diagnosis: &Diagnosis, target: &TargetReport) -> TestSuite {
                 .set_message(terminal::escape(&format!("{}{detail}", failure.reason.summary())))
                 .set_description(terminal::escape(hint));
             suite.add_test_case(case(&name, "observed", status));
+            // What surrounds its program may have been seen all the same.
+            suite.add_test_cases(diagnosis.rules.iter().filter(|rule| !found(diagnosis, target, rule).is_empty()).map(
+                |rule| judged(diagnosis, target, true, rule, &format!("{name}.{}", terminal::escape(&rule.id.0))),
+            ));
         }
         Status::Observed { partial, .. } => {
             suite.add_test_cases(diagnosis.rules.iter().map(|rule| {
@@ -39,13 +43,14 @@ fn suite(diagnosis: &Diagnosis, target: &TargetReport) -> TestSuite {
     suite
 }
 
+fn found<'a>(diagnosis: &'a Diagnosis, target: &TargetReport, rule: &RuleFacts) -> Vec<(&'a Hotspot, &'a Finding)> {
+    let findings =
+        diagnosis.hotspots.iter().flat_map(|hotspot| hotspot.findings.iter().map(move |found| (hotspot, found)));
+    findings.filter(|(_, finding)| finding.rule == rule.id && finding.targets.contains_key(&target.id)).collect()
+}
+
 fn judged(diagnosis: &Diagnosis, target: &TargetReport, partial: bool, rule: &RuleFacts, class: &str) -> TestCase {
-    let found: Vec<_> = diagnosis
-        .hotspots
-        .iter()
-        .flat_map(|hotspot| hotspot.findings.iter().map(move |finding| (hotspot, finding)))
-        .filter(|(_, finding)| finding.rule == rule.id && finding.targets.contains_key(&target.id))
-        .collect();
+    let found = found(diagnosis, target, rule);
     let text: Vec<_> = found.iter().map(|(hotspot, finding)| sentence(hotspot, finding)).collect();
     let name = terminal::escape(&rule.name);
     if let Some((_, finding)) = found.iter().find(|(_, finding)| diagnosis.gate.fails(finding)) {
@@ -57,9 +62,14 @@ fn judged(diagnosis: &Diagnosis, target: &TargetReport, partial: bool, rule: &Ru
         return case(class, &name, status);
     }
     let unjudged = diagnosis.unjudged.iter().any(|left| left.rule == rule.id && left.targets.contains(&target.id));
-    if found.is_empty() && (partial || unjudged) {
+    let unread = rule.of_surroundings && target.context.is_none();
+    if found.is_empty() && (partial || unjudged || unread) {
         let mut status = TestCaseStatus::skipped();
-        let why = if unjudged { "the evidence does not tell what the rule needs" } else { "the host was seen in part" };
+        let why = match (unjudged, unread) {
+            (true, _) => "the evidence does not tell what the rule needs",
+            (_, true) => "what surrounds the program was not read",
+            _ => "the host was seen in part",
+        };
         status.set_message(format!("inconclusive: {why}"));
         return case(class, &name, status);
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::fold::fold;
 use super::set_aside::because;
 use super::{Options, terminal, words};
-use crate::diagnose::{Diagnosis, Finding, Hotspot, Status, TargetReport};
+use crate::diagnose::{self, Diagnosis, Finding, Hotspot, Status, TargetReport};
 use crate::playbook::Severity;
 
 pub(super) fn render(diagnosis: &Diagnosis, options: &Options) -> String {
@@ -17,6 +17,7 @@ pub(super) fn render(diagnosis: &Diagnosis, options: &Options) -> String {
         .and_then(|()| aside(&mut text, diagnosis))
         .and_then(|()| failed(&mut text, diagnosis))
         .and_then(|()| unjudged(&mut text, diagnosis))
+        .and_then(|()| surroundings(&mut text, diagnosis, options))
         .and_then(|()| quality(&mut text, diagnosis));
     text
 }
@@ -141,6 +142,33 @@ fn unjudged(text: &mut String, diagnosis: &Diagnosis) -> std::fmt::Result {
     writeln!(text, "\n### Rules that could not be judged\n")?;
     for rule in &diagnosis.unjudged {
         writeln!(text, "- {} {}: {}", escape(&rule.rule.0), escape(&rule.name), escape(&words::unjudged(rule)))?;
+    }
+    Ok(())
+}
+
+/// A row for each host whose surroundings are odd; for all with `-v`.
+fn surroundings(text: &mut String, diagnosis: &Diagnosis, options: &Options) -> std::fmt::Result {
+    let row = |target: &TargetReport| {
+        let context = target.context.as_ref()?;
+        let figures = diagnose::surroundings(context);
+        let is_odd = figures.iter().any(|figure| figure.is_odd);
+        let shown = figures.iter().filter(|figure| options.verbose || figure.is_short);
+        let mark = |figure: &diagnose::Surrounding| match figure.is_odd {
+            true => format!("**{}**", escape(&figure.text)),
+            false => escape(&figure.text),
+        };
+        let figures: Vec<_> = shown.map(mark).collect();
+        let unseen: Vec<_> =
+            context.unseen.iter().map(|unseen| escape(&format!("{}: {}", unseen.what, unseen.why))).collect();
+        (is_odd || options.verbose).then(|| [code(&target.id.to_string()), figures.join(" · "), unseen.join("; ")])
+    };
+    let rows: Vec<_> = diagnosis.targets.iter().filter_map(row).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(text, "\n### Around the program\n\n| host | figures | not seen |\n| --- | --- | --- |")?;
+    for cells in rows {
+        writeln!(text, "| {} |", cells.map(|markdown| cell(&markdown)).join(" | "))?;
     }
     Ok(())
 }

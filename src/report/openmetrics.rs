@@ -7,13 +7,14 @@ use std::fmt::{Display, Write as _};
 
 use super::terminal;
 use crate::diagnose::{Counts, Diagnosis, Status, Verdict};
-use crate::model::Service;
+use crate::model::{HostContext, Service};
 
 pub(super) fn render(diagnosis: &Diagnosis) -> String {
     let mut text = Exposition::default();
     run(&mut text, diagnosis);
     targets(&mut text, diagnosis);
     tasks(&mut text, diagnosis);
+    surroundings(&mut text, diagnosis);
     findings(&mut text, diagnosis);
     trends(&mut text, diagnosis);
     text.finish()
@@ -70,6 +71,41 @@ fn tasks(text: &mut Exposition, diagnosis: &Diagnosis) {
         ];
         for (state, count) in states {
             text.sample("fleetdiag_tasks", &[("service", &service.0), ("state", state)], count);
+        }
+    }
+}
+
+/// A gauge's name, its help, and where its value is.
+type Gauge = (&'static str, &'static str, fn(&HostContext) -> Option<u64>);
+
+/// What is asked of servers beside consoles: a series per host and figure.
+const SURROUNDINGS: &[Gauge] = &[
+    ("fds", "Open file descriptors of the process.", |context| context.process.as_ref()?.fds),
+    ("fd_limit", "Most file descriptors that the process may open.", |context| context.process.as_ref()?.fd_limit),
+    ("threads", "Threads of the process.", |context| context.process.as_ref()?.threads),
+    ("memory_bytes", "Resident memory of the process.", |context| context.process.as_ref()?.memory_bytes),
+    ("close_wait", "Connections that only the other side has closed.", |context| {
+        Some(context.tcp.as_ref()?.close_wait)
+    }),
+    ("container_restarts", "Restarts of the container by its engine.", |context| context.container.as_ref()?.restarts),
+    ("health_well", "Whether the health URL answered well.", |context| {
+        Some(u64::from(context.health.as_ref()?.is_well()))
+    }),
+    ("log_errors", "Errors in the last lines of the log.", |context| Some(context.log.as_ref()?.errors)),
+];
+
+fn surroundings(text: &mut Exposition, diagnosis: &Diagnosis) {
+    for (name, help, value) in SURROUNDINGS {
+        let values: Vec<_> =
+            diagnosis.targets.iter().filter_map(|target| Some((target, value(target.context.as_ref()?)?))).collect();
+        if values.is_empty() {
+            continue;
+        }
+        let name = format!("fleetdiag_host_{name}");
+        text.family(&name, "gauge", help);
+        for (target, value) in values {
+            let id = target.id.to_string();
+            text.sample(&name, &[("host", &id), ("service", &target.service.0)], value);
         }
     }
 }

@@ -77,7 +77,7 @@ fn bullets(title: &str, items: &[String]) -> String {
 pub fn metrics_page() -> String {
     let mut page =
         "# Metrics and detectors\n\nMade from the tables that the loader checks playbooks with.\n".to_owned();
-    for of in [Of::Site, Of::Host, Of::Fleet, Of::Finding] {
+    for of in [Of::Site, Of::Host, Of::Context, Of::Fleet, Of::Finding] {
         page += &format!("\n## {}\n\n| metric | kind | meaning |\n| --- | --- | --- |\n", heading(of));
         for metric in METRICS.iter().filter(|metric| metric.of == of) {
             page += &format!("| `{}` | {} | {} |\n", metric.name, kind(metric.kind), metric.definition);

@@ -87,7 +87,9 @@ pub(super) fn anomalies(diagnosis: &Diagnosis) -> BTreeMap<String, Vec<String>> 
 pub(super) fn unjudged(rule: &Unjudged) -> String {
     let targets: Vec<_> = rule.targets.iter().map(ToString::to_string).collect();
     let on = fold(targets.iter().map(String::as_str));
-    let why = if rule.missing.is_empty() {
+    let why = if rule.of_surroundings {
+        "what it looks at could not be read (it does not count)".to_owned()
+    } else if rule.missing.is_empty() {
         "its calculation has no result".to_owned()
     } else {
         format!("the evidence does not tell {}", rule.missing.join(", "))

@@ -30,6 +30,8 @@ fn target(name: &str) -> Target {
         endpoint: Endpoint::Tcp { host: "127.0.0.1".to_owned(), port: 6669 },
         attributes: [("region".to_owned(), "eu".to_owned())].into(),
         thresholds: [("FD101".to_owned(), [("typical".to_owned(), "50ms".to_owned())].into())].into(),
+        health_url: None,
+        log: None,
     }
 }
 

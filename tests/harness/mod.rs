@@ -179,6 +179,13 @@ impl Program {
         Self { child, address: line.trim().to_owned() }
     }
 
+    /// The same, after `bash` has run `before` in the process that becomes it.
+    pub fn start_in(before: &str, name: &str) -> Self {
+        let script = format!("{before}; exec \"$0\" demo-program {name}");
+        let (child, line) = until_it_speaks(Command::new("bash").args(["-c", &script, FLEETDIAG]));
+        Self { child, address: line.trim().to_owned() }
+    }
+
     /// A program of `tests/vintages` with this release of console-subscriber, at a Unix socket of `lab`.
     pub fn vintage(lab: &Lab, release: &str, program: &str, environment: &[(&str, &str)]) -> Self {
         Self::of(vintages(), lab, release, program, environment)

@@ -10,7 +10,8 @@ use fleetdiag::diagnose::{
     SiteFigures, SiteReport, Status, Subject, TargetReport, Verdict, Wait,
 };
 use fleetdiag::model::{
-    Anomaly, Failure, ObservationWindow, Origin, Reason, Service, Site, SpawnLocation, TargetId, TaskKind,
+    Anomaly, ContainerState, Failure, Health, HostContext, LogTail, MachineState, ObservationWindow, Origin,
+    ProcessState, Reason, Service, Site, SpawnLocation, TargetId, TaskKind, TcpStates, Unseen,
 };
 use fleetdiag::playbook::{Confidence, RuleId, Severity};
 
@@ -157,7 +158,34 @@ fn report(at: usize, id: &TargetId, text: &str) -> TargetReport {
             findings: if at < 5 { BTreeMap::from([(Severity::Critical, 2)]) } else { BTreeMap::new() },
         }
     };
-    TargetReport { id: id.clone(), service: Service(format!("relay {text}")), status }
+    TargetReport { id: id.clone(), service: Service(format!("relay {text}")), status, context: Some(context(text)) }
+}
+
+/// What surrounds a program, with every part filled.
+fn context(text: &str) -> HostContext {
+    let owned = || text.to_owned();
+    HostContext {
+        container: Some(ContainerState {
+            name: owned(),
+            status: owned(),
+            health: Some(owned()),
+            restarts: Some(2),
+            started: Some(owned()),
+            ..ContainerState::default()
+        }),
+        process: Some(ProcessState {
+            pid: 7,
+            name: owned(),
+            fds: Some(950),
+            fd_limit: Some(1024),
+            ..ProcessState::default()
+        }),
+        tcp: Some(TcpStates { close_wait: 60, ..TcpStates::default() }),
+        machine: Some(MachineState { psi_cpu_percent: Some(12.5), ..MachineState::default() }),
+        health: Some(Health { url: owned(), error: Some(owned()), ..Health::default() }),
+        log: Some(LogTail { source: owned(), lines: 9, errors: 1, last_errors: vec![owned()], ..LogTail::default() }),
+        unseen: vec![Unseen { what: owned(), why: owned() }],
+    }
 }
 
 fn site_report(at: usize, observed: &[TargetId], text: &str) -> SiteReport {
@@ -210,6 +238,7 @@ fn rule(at: usize, severity: Severity, text: &str) -> RuleFacts {
         id: RuleId(format!("FD{at:03}")),
         name: format!("rule-{at}"),
         severity,
+        of_surroundings: false,
         why: format!("because {text}"),
         remedy: format!("do this {text}"),
         reference: None,

@@ -6,6 +6,7 @@
 mod message;
 mod path;
 mod stand_ins;
+mod surroundings;
 mod words;
 
 use std::net::IpAddr;
@@ -55,8 +56,9 @@ pub fn redact(capture: &mut Capture, path: &Path) -> Result<PathBuf, MergeError>
             }
         };
         let target = writer.run().targets[place].id.to_string();
-        let redacted =
-            OutcomeFile { target, finished: file.finished, found: None, outcome: outcome(&file.outcome, &mut names) };
+        let context = file.context.as_ref().map(surroundings::context);
+        let outcome = outcome(&file.outcome, &mut names);
+        let redacted = OutcomeFile { target, finished: file.finished, found: None, outcome, context };
         writer.add_target(place, spool, &redacted).map_err(failed)?;
     }
     Ok(writer.finish(End { interrupted })?)
@@ -103,6 +105,8 @@ fn redacted_target(target: &Target, names: &mut StandIns) -> Result<Target, Inva
         destination.extra_args.clear();
     }
     target.endpoint = endpoint(target.endpoint, names);
+    target.health_url = target.health_url.map(|_| "http://redacted/".to_owned());
+    target.log = None;
     let attributes = target.attributes.iter().map(|(name, value)| {
         let name = if is_attribute(name) { name.clone() } else { names.attributes.stand_in(name, "attribute") };
         (name, names.values.stand_in(value, "value"))

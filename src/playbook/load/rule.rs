@@ -64,7 +64,7 @@ impl Loader<'_> {
                 if let Some(thresholds) = node.get("thresholds") {
                     self.source.complain(thresholds.place, "a condition has its limits in itself, not in `thresholds`");
                 }
-                self.condition(when, &[Of::Site, Of::Host, Of::Fleet]).map(Test::Condition)
+                self.condition(when, &[Of::Site, Of::Host, Of::Context, Of::Fleet]).map(Test::Condition)
             }
             (Some(_), Some(when)) => {
                 self.source.complain(when.place, "a rule has `detect` or `when`, not both");
@@ -148,7 +148,7 @@ impl Loader<'_> {
         let entries = self.mapping(item, "an outcome")?;
         self.source.expect_keys(entries, OUTCOME);
         // Of a rule whose test is wrong, everything else is checked as far as it goes.
-        let allowed = test.map_or(&[Of::Finding, Of::Fleet, Of::Host, Of::Site][..], allowed);
+        let allowed = test.map_or(&[Of::Finding, Of::Fleet, Of::Context, Of::Host, Of::Site][..], allowed);
         let severity = match item.get("severity") {
             Some(node) => self.severity(node, "one of: info, warning, critical"),
             None => {
@@ -248,6 +248,7 @@ fn allowed(test: &Test) -> &'static [Of] {
     };
     match of {
         Of::Site => &[Of::Finding, Of::Fleet, Of::Site],
+        Of::Context => &[Of::Finding, Of::Fleet, Of::Context],
         Of::Host | Of::Fleet | Of::Finding => &[Of::Finding, Of::Fleet],
     }
 }

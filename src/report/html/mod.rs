@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::fold::fold;
 use super::set_aside::{self, SetAsideJson};
 use super::{code, terminal, words};
-use crate::diagnose::{Diagnosis, Distribution, Finding, Hotspot, SiteReport, Status, TargetReport};
+use crate::diagnose::{self, Diagnosis, Distribution, Finding, Hotspot, SiteReport, Status, TargetReport};
 use crate::playbook::Severity;
 
 const PAGE: &str = include_str!("page.html");
@@ -303,6 +303,16 @@ struct HostView<'a> {
     console: String,
     anomalies: Vec<String>,
     findings: Vec<HostFinding<'a>>,
+    surroundings: Vec<Figure>,
+    unseen: Vec<(&'a str, &'a str)>,
+    log_errors: &'a [String],
+}
+
+/// A figure of what surrounds the program.
+#[derive(Serialize)]
+struct Figure {
+    text: String,
+    odd: bool,
 }
 
 /// One part of the bar that shows a host's tasks by state.
@@ -335,8 +345,18 @@ fn host<'a>(diagnosis: &'a Diagnosis, target: &'a TargetReport) -> HostView<'a> 
         tokio: "",
         console: String::new(),
         anomalies: Vec::new(),
-        findings: Vec::new(),
+        findings: on_host(diagnosis, target),
+        surroundings: Vec::new(),
+        unseen: Vec::new(),
+        log_errors: &[],
     };
+    if let Some(context) = &target.context {
+        let figures = diagnose::surroundings(context);
+        view.surroundings =
+            figures.into_iter().map(|figure| Figure { text: figure.text, odd: figure.is_odd }).collect();
+        view.unseen = context.unseen.iter().map(|unseen| (unseen.what.as_str(), unseen.why.as_str())).collect();
+        view.log_errors = context.log.as_ref().map_or(&[], |log| &log.last_errors);
+    }
     match &target.status {
         Status::Failed { failure, hint } => {
             let detail = if failure.detail.is_empty() { String::new() } else { format!(": {}", failure.detail) };
@@ -351,7 +371,6 @@ fn host<'a>(diagnosis: &'a Diagnosis, target: &'a TargetReport) -> HostView<'a> 
             view.tokio = tokio_version.as_deref().unwrap_or("");
             view.console = vintage.map(|vintage| vintage.to_string()).unwrap_or_default();
             view.anomalies = anomalies.iter().map(words::anomaly).collect();
-            view.findings = on_host(diagnosis, target);
         }
     }
     view

@@ -4,7 +4,7 @@ use super::super::fold::fold;
 use super::super::page::{BOLD, DIM, PLAIN, Page, of_severity};
 use super::super::terminal::escape;
 use super::super::words;
-use crate::diagnose::{Counts, Diagnosis, Status, TargetReport};
+use crate::diagnose::{self, Counts, Diagnosis, Status, TargetReport};
 use crate::playbook::Severity;
 
 /// More healthy hosts than this become one line.
@@ -19,7 +19,11 @@ const ROOM_FOR_BARS: usize = 90;
 pub(in crate::report) fn hosts(page: &mut Page, diagnosis: &Diagnosis) {
     page.blank();
     page.paragraph(0, BOLD, "Hosts");
-    let quiet = |target: &&TargetReport| matches!(&target.status, Status::Observed { partial: false, findings, .. } if findings.is_empty());
+    let quiet = |target: &&TargetReport| {
+        let is_odd = |context| diagnose::surroundings(context).iter().any(|figure| figure.is_odd);
+        matches!(&target.status, Status::Observed { partial: false, findings, .. } if findings.is_empty())
+            && !target.context.as_ref().is_some_and(is_odd)
+    };
     let fold_quiet = !page.options.verbose && diagnosis.targets.iter().filter(quiet).count() > HOSTS_BY_THEMSELVES;
     let (folded, single): (Vec<_>, Vec<_>) = diagnosis.targets.iter().partition(|target| fold_quiet && quiet(target));
     let width = single.iter().map(|target| target.id.to_string().chars().count()).max().unwrap_or(0).clamp(8, 32) + 2;
@@ -38,6 +42,37 @@ pub(in crate::report) fn hosts(page: &mut Page, diagnosis: &Diagnosis) {
 }
 
 fn host(page: &mut Page, target: &TargetReport, width: usize) {
+    observed(page, target, width);
+    surroundings(page, target, width);
+}
+
+/// What surrounds the program, odd figures first; everything, and what could not be seen, with `-v`.
+fn surroundings(page: &mut Page, target: &TargetReport, width: usize) {
+    let Some(context) = &target.context else { return };
+    let verbose = page.options.verbose;
+    let figures: Vec<_> =
+        diagnose::surroundings(context).into_iter().filter(|figure| verbose || figure.is_short).collect();
+    let style = if figures.iter().any(|figure| figure.is_odd) { of_severity(Severity::Warning) } else { DIM };
+    let dot = page.glyph(" · ", " | ");
+    let mut texts: Vec<_> = figures.iter().map(|figure| escape(&figure.text)).collect();
+    let unseen: Vec<_> = context.unseen.iter().map(|unseen| escape(&unseen.what)).collect();
+    if !verbose && !unseen.is_empty() {
+        texts.push(format!("not seen: {}", unseen.join(", ")));
+    }
+    if !texts.is_empty() {
+        page.labelled(2, "", width, style, &texts.join(dot));
+    }
+    if verbose {
+        for unseen in &context.unseen {
+            page.labelled(2, "", width, DIM, &format!("not seen: {}: {}", escape(&unseen.what), escape(&unseen.why)));
+        }
+        for line in context.log.iter().flat_map(|log| &log.last_errors) {
+            page.labelled(2, "", width, DIM, &format!("log: {}", escape(line)));
+        }
+    }
+}
+
+fn observed(page: &mut Page, target: &TargetReport, width: usize) {
     let name = escape(&target.id.to_string());
     match &target.status {
         Status::Failed { failure, hint } => {

@@ -3,6 +3,8 @@
 mod hosts;
 mod peers;
 
+use std::collections::BTreeSet;
+
 use super::fold::fold;
 use super::page::{BOLD, DIM, PLAIN, Page, of_severity, of_verdict};
 use super::terminal::escape;
@@ -120,9 +122,19 @@ fn unjudged(page: &mut Page, diagnosis: &Diagnosis) {
     }
     page.blank();
     page.paragraph(0, BOLD, "Rules that could not be judged");
-    for rule in &diagnosis.unjudged {
+    // Those about surroundings are missing together, and each host says why.
+    let (surroundings, others): (Vec<_>, Vec<_>) = diagnosis.unjudged.iter().partition(|rule| rule.of_surroundings);
+    for rule in others {
         let text = format!("{} {}: {}", rule.rule.0, rule.name, words::unjudged(rule));
         page.paragraph(2, PLAIN, &escape(&text));
+    }
+    if !surroundings.is_empty() {
+        let names: Vec<_> = surroundings.iter().map(|rule| escape(&rule.name)).collect();
+        let targets: BTreeSet<_> =
+            surroundings.iter().flat_map(|rule| &rule.targets).map(ToString::to_string).collect();
+        let on = fold(targets.iter().map(String::as_str));
+        let why = "what they look at could not be read there (`-v` says why); they do not count";
+        page.paragraph(2, PLAIN, &format!("{}: {why}, on {}", names.join(", "), escape(&on)));
     }
 }
 

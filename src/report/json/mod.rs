@@ -13,7 +13,7 @@ use super::set_aside::{self, SetAsideJson};
 use super::terminal::escape_json;
 use super::words;
 use crate::diagnose::{self, Counts, Diagnosis, RunFacts, Status, TargetReport, Unjudged};
-use crate::model::Anomaly;
+use crate::model::{Anomaly, HostContext};
 
 pub(super) use place::{Place, place};
 pub(super) use place::{SubjectJson, subject};
@@ -81,6 +81,9 @@ pub(super) struct Target<'a> {
     service: &'a str,
     #[serde(flatten)]
     status: StatusJson<'a>,
+    /// What its server told about the program beside its console; absent where it was not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<&'a HostContext>,
 }
 
 #[derive(Serialize)]
@@ -123,6 +126,9 @@ struct Tasks {
 struct UnjudgedJson<'a> {
     rule: &'a str,
     name: &'a str,
+    /// It is about surroundings that could not be read: it does not count for the verdict.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    of_surroundings: bool,
     /// The metrics without a value.
     missing: &'a [String],
     targets: Vec<String>,
@@ -180,6 +186,7 @@ fn unjudged(rule: &Unjudged) -> UnjudgedJson<'_> {
     UnjudgedJson {
         rule: &rule.rule.0,
         name: &rule.name,
+        of_surroundings: rule.of_surroundings,
         missing: &rule.missing,
         targets: rule.targets.iter().map(ToString::to_string).collect(),
     }
@@ -211,7 +218,13 @@ pub(super) fn target(target: &TargetReport) -> Target<'_> {
             if *partial { StatusJson::Partial(observed) } else { StatusJson::Complete(observed) }
         }
     };
-    Target { id: target.id.to_string(), host: target.id.host.as_str(), service: &target.service.0, status }
+    Target {
+        id: target.id.to_string(),
+        host: target.id.host.as_str(),
+        service: &target.service.0,
+        status,
+        context: target.context.as_ref(),
+    }
 }
 
 fn tasks(counts: &Counts) -> Tasks {
