@@ -314,7 +314,7 @@ fn nameless(diagnosis: &Diagnosis) -> Vec<String> {
         });
     }
     said.extend(diagnosis.waits.iter().map(|wait| {
-        let waiters: u64 = wait.waiters.iter().map(|(_, waiters)| waiters).sum();
+        let waiters: u64 = wait.waiters.values().sum();
         format!("{waiters} wait {:?} at {}", wait.longest, place(&wait.location))
     }));
     said.extend(

@@ -65,6 +65,9 @@ fn target() -> Target {
         route: Route::Direct,
         endpoint: Endpoint::Tcp { host: "127.0.0.1".to_owned(), port: 6669 },
         attributes: Default::default(),
+        thresholds: Default::default(),
+        health_url: None,
+        log: None,
     }
 }
 
@@ -138,7 +141,8 @@ pub fn capture(bytes: &[u8]) {
         }
         whole(decoder.finish(observation), index);
     }
-    let copies: [(&str, &dyn Fn(&Path) -> bool); 2] = [
+    type Copying<'a> = &'a dyn Fn(&Path) -> bool;
+    let copies: [(&str, Copying<'_>); 2] = [
         ("redacted.fdcap", &|path| redact(&mut open().unwrap(), path).is_ok()),
         ("merged.fdcap", &|path| capture::merge(vec![open().unwrap(), open().unwrap()], path).is_ok()),
     ];
