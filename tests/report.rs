@@ -351,6 +351,8 @@ fn made(number: usize, load: u64, held: bool) -> Seen {
         endpoint: Endpoint::Tcp { host: "127.0.0.1".into(), port: 1 },
         attributes: [("version".to_owned(), load.to_string())].into(),
         thresholds: Default::default(),
+        health_url: None,
+        log: None,
     };
     Seen::Observed(target, Box::new(snapshot))
 }
