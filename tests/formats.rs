@@ -215,7 +215,8 @@ fn junit_has_a_suite_per_host_and_tells_unseen_from_failed() {
     assert_eq!(recorded["suites"].as_object().unwrap().len(), 12);
     // Three hosts with lost wakers, one with a poll that never ends, by two rules; two were not seen.
     assert_eq!((&recorded["failures"], &recorded["errors"]), (&5.into(), &2.into()));
-    assert_eq!(recorded["skipped"], 0);
+    // Nine rules are about what surrounds a program, which was not read of the ten that were seen.
+    assert_eq!(recorded["skipped"], 90);
 
     let hostile = read("junit", &render(Format::Junit, &hostile(), &PLAIN), &[]);
     assert!(hostile["texts"].to_string().contains("<script>alert(1)</script>"), "the text survives, as text");
@@ -304,13 +305,13 @@ fn openmetrics_reads_back_with_few_series() {
 
 #[test]
 fn markdown_shows_hostile_text_as_text() {
-    for (diagnosis, rows) in [(hostile(), 40 + 1 + 1 + 1), (made::fleet(14, 40, "plain"), 40 + 1 + 1 + 1)] {
+    for (diagnosis, rows) in [(hostile(), 40 + 1 + 1 + 1 + 6), (made::fleet(14, 40, "plain"), 40 + 1 + 1 + 1 + 6)] {
         let read = read("markdown", &render(Format::Markdown, &diagnosis, &PLAIN), &[]);
         let kinds = read["kinds"].to_string();
         for kind in ["html_block", "html_inline", "link_open", "image", "s_open", "em_open", "fence", "blockquote"] {
             assert!(!kinds.contains(&format!("\"{kind}\"")), "{kind} in {kinds}");
         }
-        assert_eq!((&read["rows"], &read["columns"]), (&rows.into(), &serde_json::json!([4, 5])));
+        assert_eq!((&read["rows"], &read["columns"]), (&rows.into(), &serde_json::json!([3, 4, 5])));
     }
 }
 
@@ -367,7 +368,7 @@ fn the_human_report_has_every_section_and_fits_its_columns() {
         }
     }
     let lines = render(Format::Human, &made::fleet(200, 1, "site"), &PLAIN).lines().count();
-    assert!(lines < 60, "195 healthy hosts are one line, not {lines}");
+    assert!(lines < 75, "195 healthy hosts are one line, not {lines}");
 }
 
 #[test]

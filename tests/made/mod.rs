@@ -158,7 +158,8 @@ fn report(at: usize, id: &TargetId, text: &str) -> TargetReport {
             findings: if at < 5 { BTreeMap::from([(Severity::Critical, 2)]) } else { BTreeMap::new() },
         }
     };
-    TargetReport { id: id.clone(), service: Service(format!("relay {text}")), status, context: Some(context(text)) }
+    let context = (at < 5).then(|| context(text));
+    TargetReport { id: id.clone(), service: Service(format!("relay {text}")), status, context }
 }
 
 /// What surrounds a program, with every part filled.
