@@ -241,3 +241,37 @@ fn the_doctor_needs_no_inventory_and_no_ssh() {
     let nobody = lab.fleetdiag(&["doctor"]).output().unwrap();
     assert_eq!(nobody.status.code(), Some(2));
 }
+
+#[test]
+fn a_console_on_the_other_loopback_is_reached_and_said_to_be() {
+    let program = Program::start_at("web", "[::1]:0");
+    let port = program.address.rsplit(':').next().unwrap();
+    let mut lab = Lab::new();
+    lab.good_host("six", &program.address).good_host("four", &format!("127.0.0.1:{port}"));
+    let (found, code) = report(&mut lab.doctor(&["all", "-w", "1s"]));
+    assert_eq!(code, 4, "{found:#}");
+    assert_eq!(said(&found, "six", "bound"), format!("listening: [::1]:{port}"));
+    assert_eq!(target(&found, "six")["mark"], "ok");
+    let text = said(&found, "four", "bound-elsewhere");
+    assert!(text.contains(&format!("port {port} is bound to ::1, not to 127.0.0.1")), "{text}");
+    let url = format!("http://[::1]:{port}");
+    let (direct, code) = report(&mut lab.fleetdiag(&["doctor", &url, "-w", "1s"]));
+    assert_eq!((code, &direct["targets"][0]["mark"]), (0, &"ok".into()), "{direct:#}");
+}
+
+#[test]
+fn quiet_says_nothing_beside_the_result_but_errors() {
+    let program = Program::start("web");
+    let mut lab = Lab::new();
+    lab.good_host("web1", &program.address);
+    // A file that others may write to is passed over with a word.
+    fs::write(lab.path("fleetdiag.yaml"), "window: 1s\n").unwrap();
+    fs::set_permissions(lab.path("fleetdiag.yaml"), fs::Permissions::from_mode(0o666)).unwrap();
+    let stderr = |args: &[&str]| {
+        let output = lab.snapshot(args).current_dir(lab.directory.path()).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(stderr(&["web1", "-w", "0s"]).contains("ignoring"));
+    assert_eq!(stderr(&["web1", "-w", "0s", "-q"]), "");
+    assert!(stderr(&["wbe1", "-q"]).starts_with("error: "));
+}

@@ -258,6 +258,8 @@ fn consoles_in_containers_are_found_and_reached_or_explained() {
     assert_eq!(here["coverage"]["failed"], 0, "{here:#}");
     assert_eq!(here["targets"].as_array().unwrap().len(), 3);
 
+    walked_aloud(&engine, &lab);
+    held_open(&engine, &lab, &selectors);
     surroundings(&engine, &lab);
     no_permission(&engine, &lab);
 }
@@ -305,6 +307,72 @@ fn surroundings(engine: &Engine, lab: &Lab) {
     let found: Vec<_> =
         here["hotspots"][0]["findings"].as_array().unwrap().iter().map(|f| f["name"].as_str().unwrap()).collect();
     assert!(found.contains(&"container-down") && found.contains(&"restarted"), "{found:?}");
+}
+
+/// The doctor tells of containers what it tells of servers.
+fn walked_aloud(engine: &Engine, lab: &Lab) {
+    let names = "published:published-inside:loopback:inside:stopped";
+    let (found, code) = report(&mut lab.doctor(&[names, "-w", "1s"]));
+    assert_eq!(code, 4, "{found:#}");
+    let step = |id: &str, kind: &str| {
+        let steps = target(&found, id)["steps"].as_array().unwrap();
+        let step = steps.iter().find(|step| step["kind"] == kind);
+        step.map(|step| (step["mark"].as_str().unwrap(), step["text"].as_str().unwrap()))
+    };
+    let (mark, text) = step("published", "exposed").unwrap();
+    assert!(mark == "warn" && text.contains("0.0.0.0:"), "published on every address: {text}");
+    assert!(target(&found, "published")["todo"].to_string().contains("-p 127.0.0.1:6669:6669"));
+    assert_eq!(step("published-inside", "exposed"), None, "published on the loopback");
+    assert_eq!(step("loopback", "exposed"), None, "what is published leads to nobody");
+    assert!(step("loopback", "way").unwrap().1.contains("nsenter"), "{found:#}");
+    assert!(step("inside", "way").unwrap().1.contains("exec"), "{found:#}");
+    let (_, text) = step("stopped", "container").unwrap();
+    assert!(text.contains("container stopped of lab/bare:1 is exited"), "{text}");
+    assert_eq!(step("stopped", "container-not-running").unwrap().0, "fail");
+    let mut here = lab.fleetdiag(&["doctor", "docker:loopback", "-w", "1s"]);
+    let (here, code) = report(here.env("DOCKER_HOST", engine.socket()));
+    assert_eq!((code, &here["targets"][0]["mark"]), (0, &"ok".into()), "{here:#}");
+}
+
+/// `fleetdiag console` goes the same ways, and holds them open for others.
+fn held_open(engine: &Engine, lab: &Lab, selectors: &Path) {
+    let (on_servers, here) = (lab.path("hosts.yaml"), PathBuf::from("none,"));
+    for (name, inventory) in [
+        ("published", on_servers.as_path()),
+        ("unpublished", &on_servers),
+        ("loopback", &on_servers),
+        ("inside", &on_servers),
+        ("published/app/shop-relay-2", selectors),
+        ("docker:loopback", &here),
+        ("docker:unpublished", &here),
+    ] {
+        let mut command = lab.fleetdiag(&["console", name, "--address"]);
+        command.arg("--ssh-config").arg(lab.path("ssh_config")).arg("-i").arg(inventory);
+        let mut child = command.env("DOCKER_HOST", engine.socket()).spawn().unwrap();
+        let mut address = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        let address = address.trim().replace("file://localhost", "unix:");
+        // Twice: the way is there for whoever comes.
+        for _ in 0..2 {
+            let (seen, _) = report(&mut lab.fleetdiag(&["snapshot", &address, "-w", "0s", "--no-save"]));
+            assert_eq!(seen["coverage"]["failed"], 0, "{name}: {address}: {seen:#}");
+        }
+        let below = harness::watch(&harness::descendants(child.id()));
+        harness::signal(child.id(), rustix::process::Signal::INT);
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{name}");
+        assert_eq!(harness::survivors(below), Vec::<String>::new(), "{name}");
+        assert!(lab.leftovers().is_empty(), "{name}: {:?}", lab.leftovers());
+    }
+    let said = |name: &str, inventory: &Path| {
+        let mut command = lab.fleetdiag(&["console", name, "--address"]);
+        command.arg("--ssh-config").arg(lab.path("ssh_config")).arg("-i").arg(inventory);
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, text) = said("published/app", selectors);
+    assert!(code == Some(4) && text.contains("shop-relay-1, shop-relay-2"), "{text}");
+    let (code, text) = said("stopped", &on_servers);
+    assert!(code == Some(4) && text.contains("not running"), "{text}");
 }
 
 /// A user who may not talk to the engine is told so.

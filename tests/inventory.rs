@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use fleetdiag::inventory::{Inventory, Pattern};
+use fleetdiag::model::Route;
 use fleetdiag::plan::{Budget, Selection, SshSettings, plan};
 use serde_json::Value;
 
@@ -315,4 +316,69 @@ fn ten_thousand_hosts_in_a_hundred_groups_are_resolved() {
     let attributes = &plan.targets[0].attributes;
     assert_eq!(plan.targets[0].id.to_string(), "host0000");
     assert_eq!((attributes["level"].as_str(), attributes.len()), ("g75", 5), "{attributes:?}");
+}
+
+#[test]
+fn names_that_are_taken_have_long_ones() {
+    let read = |text: &str| {
+        let files = written(&[("hosts.yaml", text)]);
+        load(files.path(), &["hosts.yaml"]).map(|inventory| {
+            let host = inventory.hosts().next().unwrap().clone();
+            inventory.vars(&host).map_err(|complaints| complaints[0].to_string()).unwrap()
+        })
+    };
+    let taken = "{service: {name: nginx}, console: true, transport: tcp, log: debug, zone: a}";
+    let refused = read(&format!("all: {{hosts: {{a: {taken}}}}}")).unwrap_err();
+    for name in ["console", "service", "transport", "log"] {
+        assert!(refused.contains(&format!("`{name}` has another meaning here")), "{refused}");
+        assert!(refused.contains(&format!("write ours as `fleetdiag_{name}`")), "{refused}");
+    }
+    // A long name anywhere frees the short one everywhere; an empty one sets nothing.
+    let long = "{fleetdiag_service: shop, fleetdiag_consoles: {api: 7000}, fleetdiag_transport: , fleetdiag_log: }";
+    let vars =
+        read(&format!("all: {{hosts: {{a: {taken}}}, children: {{web: {{vars: {long}, hosts: {{a: }}}}}}}}")).unwrap();
+    assert_eq!((vars.service.as_deref(), vars.console, vars.transport), (Some("shop"), None, None));
+    assert!(vars.consoles.unwrap().contains_key("api"));
+    let attributes: Vec<_> = vars.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(attributes, ["console=true", "log=debug", "service.name=nginx", "transport=tcp", "zone=a"]);
+    // One long name leaves the other settings as they are.
+    let vars = read("all: {vars: {fleetdiag_service: shop}, hosts: {a: {service: [x], console: 7000}}}").unwrap();
+    assert_eq!((vars.service.as_deref(), vars.console.is_some()), (Some("shop"), true));
+    // Mistakes in long names are told as others are.
+    for (text, what) in [
+        ("fleetdiag_consle: 1", "did you mean `fleetdiag_console`?"),
+        ("fleetdiag_console: 99999", "this is no port"),
+        ("fleetdiag_transport: tcp", "no transport `tcp`"),
+        ("console: {contianer: x}", "unknown key `contianer`"),
+    ] {
+        let refused = read(&format!("all: {{hosts: {{a: {{{text}}}}}}}")).unwrap_err();
+        assert!(refused.contains(what), "{refused}");
+    }
+}
+
+#[test]
+fn addresses_of_both_families_are_hosts_and_consoles() {
+    let files = written(&[(
+        "hosts.yaml",
+        "all:\n  hosts:\n    a: {ansible_host: '2001:db8::7', console: '[::1]:7000', ansible_user: x}\n    \
+         b: {ansible_host: '2001:db8::8', transport: direct, console: 7001}\n    \
+         '2001:db8::9': {console: '[2001:db8::9]:7002'}\n",
+    )]);
+    let inventory = load(files.path(), &["hosts.yaml"]).unwrap();
+    let all = Selection { patterns: vec![Pattern::parse("all").unwrap()], ..Selection::default() };
+    let plan = plan(Some(&inventory), &all, Budget::default(), SshSettings::default()).unwrap();
+    let found: Vec<_> = plan
+        .targets
+        .iter()
+        .map(|target| match &target.route {
+            Route::Direct => format!("{} direct {}", target.id, target.endpoint),
+            Route::Ssh(ssh) => format!("{} {} {}", target.id, ssh.host, target.endpoint),
+        })
+        .collect();
+    let expected =
+        ["2001:db8::9 2001:db8::9 [2001:db8::9]:7002", "a 2001:db8::7 [::1]:7000", "b direct [2001:db8::8]:7001"];
+    assert_eq!(found, expected);
+    // Without brackets, nobody knows where the address ends.
+    let files = written(&[("hosts.yaml", "all: {hosts: {a: {console: '::1:7000'}}}\n")]);
+    assert!(load(files.path(), &["hosts.yaml"]).unwrap_err().contains("`::1:7000` is no console"));
 }

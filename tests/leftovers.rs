@@ -162,3 +162,42 @@ fn a_killed_run_takes_its_processes_along_and_the_next_one_sweeps() {
         }
     }
 }
+
+/// A server whose `docker` never answers; the ids of its processes are lines of a file.
+fn stalled_engine(lab: &mut Lab) -> std::path::PathBuf {
+    let (bin, asked) = (lab.path("bin"), lab.path("asked"));
+    std::fs::create_dir(&bin).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &asked, 0o600.into()).unwrap();
+    let docker = bin.join("docker");
+    std::fs::write(&docker, format!("#!/bin/sh\necho $$ >{}\nexec sleep 600\n", asked.display())).unwrap();
+    std::fs::set_permissions(&docker, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    lab.sshd_config("sshd_stalled", &format!("SetEnv PATH={}:/usr/bin:/bin\n", bin.display()));
+    let sshd = lab.sshd("sshd_stalled");
+    lab.host("host", &sshd, "docker:app");
+    asked
+}
+
+#[test]
+fn a_lookup_of_containers_ends_with_the_run_here_and_on_the_server() {
+    for deadline in [None, Some("5s")] {
+        let mut lab = Lab::new();
+        let asked = stalled_engine(&mut lab);
+        let mut command = lab.snapshot(&["host", "-o", "json"]);
+        command.args(deadline.map(|deadline| ["--deadline", deadline]).into_iter().flatten());
+        let fleetdiag = command.spawn().unwrap();
+        let engine: u32 = std::fs::read_to_string(asked).unwrap().trim().parse().unwrap();
+        let processes = [descendants(fleetdiag.id()), vec![engine]].concat();
+        let processes = watch(&processes);
+        if deadline.is_none() {
+            signal(fleetdiag.id(), Signal::INT);
+        }
+        let output = fleetdiag.wait_with_output().unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let host = harness::target(&report, "host");
+        let (code, reason) = if deadline.is_none() { (130, "interrupted") } else { (3, "deadline-exceeded") };
+        assert_eq!((output.status.code(), &host["stage"]), (Some(code), &"resolve".into()), "{report:#}");
+        assert_eq!(host["reason"], reason, "{report:#}");
+        assert_eq!(survivors(processes), Vec::<String>::new());
+        assert!(lab.leftovers().is_empty(), "{:?}", lab.leftovers());
+    }
+}

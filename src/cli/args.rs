@@ -166,7 +166,8 @@ pub struct MergeArgs {
 /// `console`.
 #[derive(Debug, Args)]
 pub struct ConsoleArgs {
-    /// A host with one console, `HOST/CONSOLE`, or a console of this machine: `http://localhost:6669`
+    /// A host with one console, `HOST/CONSOLE`, `HOST/CONTAINER`, or a console of this machine: `http://localhost:6669`,
+    /// `docker:NAME`
     #[arg(value_name = "HOST")]
     pub target: String,
     /// Inventory, as for `snapshot`. Without one, the host is an ssh alias

@@ -15,6 +15,19 @@ use crate::model::{Failure, Reason};
 /// The code with which a shell says that there is no such program.
 pub(super) const NO_SUCH_PROGRAM: i32 = 127;
 
+/// Runs its arguments as a command, and ends that as soon as stdin ends: so does nothing that we started on a server
+/// outlive our interest, whether its time is over, the run stops, or we are killed. The same text always; the words of
+/// the command are arguments of their own.
+pub(super) const UNTIL_WE_HANG_UP: &str = r#"exec 3<&0
+"$@" </dev/null 3<&- &
+command=$!
+{ read -r _ <&3; kill "$command"; } >/dev/null 2>&1 &
+watch=$!
+wait "$command"
+code=$?
+kill "$watch" 2>/dev/null
+exit "$code""#;
+
 /// Bounds of one command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limits {

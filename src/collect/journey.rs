@@ -205,8 +205,10 @@ impl Collector {
             return self.opened(destination, targets, &mut Ear::default()).await;
         }
         let mut ear = Ear::curious();
-        let (mut server, opened) =
-            tokio::join!(examine::client(destination, &self.ssh), self.opened(destination, targets, &mut ear));
+        let (mut server, opened) = tokio::join!(
+            self.unless_stopped(examine::client(destination, &self.ssh)),
+            self.opened(destination, targets, &mut ear)
+        );
         examine::hear(&mut server, &ear.heard());
         self.saw(Sight::Server(destination.clone(), server));
         opened
@@ -484,7 +486,7 @@ async fn with_lost_session(
 
 impl Nothing {
     /// The failure, with the cause that only whoever opened the stream knows.
-    fn or(self, cause: impl FnOnce() -> Option<Failure>) -> Failure {
+    pub(super) fn or(self, cause: impl FnOnce() -> Option<Failure>) -> Failure {
         match self {
             Self::Failed(failure) => failure,
             Self::ClosedAtOnce => cause().unwrap_or_else(|| Failure::new(Reason::ClosedAtOnce, "")),

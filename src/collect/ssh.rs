@@ -135,19 +135,20 @@ impl Master {
     }
 
     /// Runs `argv` on the server, without a new handshake. Each word reaches the program as it is: the login shell
-    /// between us sees it in single quotes.
+    /// between us sees it in single quotes. When this is dropped or its time is over, the command is ended too.
     ///
     /// # Errors
     /// When the server refuses to run anything, the session is lost, or the command does not end in time. Whatever the
     /// command itself says, also that there is no such program, is an [`Output`].
     pub(super) async fn run(&self, argv: &[&str], limits: Limits) -> Result<Output, Failure> {
-        let Some((program, arguments)) = argv.split_first() else { return Ok(Output::default()) };
         let running = async {
             let _permit = self.commands.acquire().await;
-            let mut command = self.session.command(*program);
-            command.args(arguments);
-            command.stdin(openssh::Stdio::null()).stdout(openssh::Stdio::piped()).stderr(openssh::Stdio::piped());
+            let mut command = self.session.command("sh");
+            command.args(["-c", command::UNTIL_WE_HANG_UP, "sh"]).args(argv);
+            command.stdin(openssh::Stdio::piped()).stdout(openssh::Stdio::piped()).stderr(openssh::Stdio::piped());
             let mut child = command.spawn().await.map_err(|error| self.refused(&error))?;
+            // Held until the command has ended, or nobody wants to know any more.
+            let _stdin = child.stdin().take();
             let (stdout, stderr) = (child.stdout().take(), child.stderr().take());
             let end = async {
                 match child.wait().await {
@@ -463,6 +464,38 @@ mod tests {
             assert!(master.run(&["true"], Limits::default()).await.unwrap().succeeded(), "the session goes on");
             master.close().await;
         });
+    }
+
+    #[test]
+    fn a_command_that_nobody_waits_for_ends_on_the_server() {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("started");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, 0o600.into()).unwrap();
+        let script = format!("echo $$ >{}; exec sleep 600", fifo.display());
+        let process = on_a_server("", async move |master| {
+            let started = tokio::task::spawn_blocking(move || {
+                let id: i32 = fs::read_to_string(fifo).unwrap().trim().parse().unwrap();
+                let id = rustix::process::Pid::from_raw(id).unwrap();
+                rustix::process::pidfd_open(id, rustix::process::PidfdFlags::empty()).unwrap()
+            });
+            let argv = ["sh", "-c", &script];
+            let patient = Limits { time: Duration::from_secs(600), ..Limits::default() };
+            let process = tokio::select! {
+                process = started => process.unwrap(),
+                ended = master.run(&argv, patient) => panic!("{ended:?}"),
+            };
+            // The session goes on, so that its end is not what ends the command.
+            assert!(master.run(&["true"], Limits::default()).await.unwrap().succeeded());
+            let process = tokio::task::spawn_blocking(move || {
+                use rustix::event::{PollFd, PollFlags, Timespec, poll};
+                let patience = Timespec { tv_sec: 20, tv_nsec: 0 };
+                poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&patience)).unwrap()
+            });
+            let ended = process.await.unwrap();
+            master.close().await;
+            ended
+        });
+        assert_eq!(process, 1, "it is still there");
     }
 
     #[test]

@@ -3,20 +3,26 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncReadExt, copy_bidirectional};
+use tokio::net::{UnixListener, UnixStream};
 use tokio::process::Command;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::CollectError;
 use super::child::die_with_parent;
+use super::docker::{self, Found, Shell, Wanted};
+use super::door::{Door, direct, explain, may_open_elsewhere};
+use super::observe::Nothing;
+use super::pipe::{self, Pipe};
 use super::private::Directory;
 use super::ssh::{Ear, Master};
 use super::stop::Stop;
 use crate::model::{Endpoint, Failure, Reason, Route, Stage, Target};
-use crate::plan::{Budget, SshSettings};
+use crate::plan::{Budget, Plan};
 
 /// How long a program may take to leave when it is asked to.
 const GRACE: Duration = Duration::from_secs(2);
@@ -79,12 +85,14 @@ impl fmt::Display for Address {
 /// Opens the way to the console of `target` and runs `visitor` with its address, or tells `announce` the address and
 /// waits for a signal where there is no visitor or it is not installed. Nothing is left behind.
 ///
+/// A selector that stands for several containers needs the `container`'s name.
+///
 /// # Errors
 /// When the console is not reached, the session breaks while nobody is there to notice, or the program does not start.
 pub fn tunnel(
+    plan: &Plan,
     target: &Target,
-    budget: &Budget,
-    ssh: &SshSettings,
+    container: Option<&str>,
     visitor: Option<&Visitor>,
     announce: &dyn Fn(&str),
 ) -> Result<Visit, TunnelError> {
@@ -92,43 +100,176 @@ pub fn tunnel(
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(setup("the runtime"))?;
     let visit = runtime.block_on(async {
         let stop = Stop::listen(None).map_err(setup("the signal handlers"))?;
-        match &target.route {
-            Route::Direct => hold(None, &Address(target.endpoint.clone()), visitor, announce, &stop).await,
+        let directory = Directory::create().map_err(setup("a private directory"))?;
+        let master = match &target.route {
+            Route::Direct => None,
             Route::Ssh(destination) => {
-                let directory = Directory::create().map_err(setup("a private directory"))?;
                 let mut ear = Ear::default();
-                let opening = Master::open(destination, ssh, budget, directory.next_socket(), &mut ear);
-                let master = stop.unless(Stage::Connect, opening).await?;
-                let local = directory.next_socket();
-                let visit = async {
-                    master.forward(&local, &target.endpoint).await?;
-                    stop.unless(Stage::Forward, knock(&master, &local, budget)).await?;
-                    let address = Address(Endpoint::Unix(local.clone()));
-                    hold(Some(&master), &address, visitor, announce, &stop).await
-                };
-                let visit = visit.await;
-                master.close().await;
-                visit
+                let opening = Master::open(destination, &plan.ssh, &plan.budget, directory.next_socket(), &mut ear);
+                Some(Arc::new(stop.unless(Stage::Connect, opening).await?))
             }
+        };
+        let tunnel = Tunnel { master: master.clone(), directory: &directory, budget: &plan.budget, stop: &stop };
+        let mut serving = JoinSet::new();
+        let visit = match tunnel.open(&target.endpoint, container, &mut serving).await {
+            Ok(address) => hold(master.as_deref(), &address, visitor, announce, &stop).await,
+            Err(failure) => Err(failure.into()),
+        };
+        serving.shutdown().await;
+        drop(tunnel);
+        if let Some(master) = master.and_then(Arc::into_inner) {
+            master.close().await;
         }
+        visit
     });
     drop(runtime);
     visit
 }
 
-/// Whether anybody is behind the forward: a console greets at once, and a channel that cannot be opened closes.
-async fn knock(master: &Master, local: &std::path::Path, budget: &Budget) -> Result<(), Failure> {
-    let mark = master.mark();
-    let connected = UnixStream::connect(local).await;
-    let mut stream = connected.map_err(|error| Failure::new(Reason::SessionLost, error.to_string()))?;
-    let read = timeout(budget.first_byte, stream.read(&mut [0; 16])).await;
-    match read {
-        Ok(Ok(1..)) => Ok(()),
-        Ok(_) => {
-            let why = master.refusal_since(mark).await.or_else(|| master.lost());
-            Err(why.unwrap_or_else(|| Failure::new(Reason::ClosedAtOnce, "")))
+/// What every way goes through.
+struct Tunnel<'a> {
+    master: Option<Arc<Master>>,
+    directory: &'a Directory,
+    budget: &'a Budget,
+    stop: &'a Stop,
+}
+
+impl Tunnel<'_> {
+    fn shell(&self) -> Shell<'_> {
+        self.master.as_deref().map_or(Shell::Here, Shell::On)
+    }
+
+    /// The address of the first door behind which a console greets. What `serving` holds keeps it open.
+    async fn open(
+        &self,
+        endpoint: &Endpoint,
+        container: Option<&str>,
+        serving: &mut JoinSet<()>,
+    ) -> Result<Address, Failure> {
+        let Endpoint::Container { engine, selector, port, network } = endpoint else {
+            return self.endpoint(endpoint).await;
+        };
+        let wanted = Wanted { engine: *engine, selector, port: *port, network: network.as_deref() };
+        let finding = docker::find(self.shell(), wanted);
+        let (engine, found) = self.stop.unless(Stage::Resolve, finding).await?;
+        let found = one(found, container)?;
+        let mut failure = Failure::new(Reason::ContainerUnreachable, "");
+        for way in found.ways? {
+            let opened = match Door::of(way, engine, *port) {
+                Door::Endpoint(endpoint) => self.endpoint(&endpoint).await,
+                Door::Process { argv, port } => self.process(argv, port, serving).await,
+            };
+            failure = match opened {
+                Ok(address) => return Ok(address),
+                Err(failure) if may_open_elsewhere(failure.reason) => failure,
+                Err(failure) => return Err(failure),
+            };
         }
-        Err(_) => Err(Failure::new(Reason::SilentEndpoint, "not a byte came")),
+        Err(failure)
+    }
+
+    async fn endpoint(&self, endpoint: &Endpoint) -> Result<Address, Failure> {
+        let opened = match &self.master {
+            Some(master) => self.forwarded(master, endpoint).await,
+            None => {
+                let connecting = timeout(self.budget.connect, direct(endpoint));
+                let stream = self.stop.unless(Stage::Connect, async {
+                    let late = |_| Err(Failure::new(Reason::ConnectTimeout, endpoint.to_string()));
+                    connecting.await.unwrap_or_else(late)
+                });
+                match stream.await {
+                    Ok(stream) => self.knock(stream).await.map_err(|nothing| nothing.or(|| None)),
+                    Err(failure) => Err(failure),
+                }
+                .map(|()| Address(endpoint.clone()))
+            }
+        };
+        match opened {
+            Err(failure) => {
+                let explained = async { Ok(explain(self.shell(), endpoint, failure).await) };
+                Err(self.stop.unless(Stage::Forward, explained).await.unwrap_or_else(|stopped| stopped))
+            }
+            opened => opened,
+        }
+    }
+
+    async fn forwarded(&self, master: &Master, endpoint: &Endpoint) -> Result<Address, Failure> {
+        let local = self.directory.next_socket();
+        self.stop.unless(Stage::Forward, master.forward(&local, endpoint)).await?;
+        let mark = master.mark();
+        let connected = UnixStream::connect(&local).await;
+        let stream = connected.map_err(|error| Failure::new(Reason::SessionLost, error.to_string()))?;
+        match self.knock(stream).await {
+            Ok(()) => Ok(Address(Endpoint::Unix(local))),
+            Err(nothing) => {
+                let why = master.refusal_since(mark).await.or_else(|| master.lost());
+                Err(nothing.or(|| why))
+            }
+        }
+    }
+
+    /// A socket of ours, behind which a process of the host or of the container connects for each visitor.
+    async fn process(&self, argv: Vec<String>, port: u16, serving: &mut JoinSet<()>) -> Result<Address, Failure> {
+        let opening = Pipe::open(self.shell(), &argv);
+        let (pipe, complaints) = self.stop.unless(Stage::Forward, opening).await?;
+        if let Err(nothing) = self.knock(pipe).await {
+            return Err(match nothing {
+                Nothing::ClosedAtOnce => complaints.failure(port).await,
+                Nothing::Failed(failure) => failure,
+            });
+        }
+        let path = self.directory.next_socket();
+        let listener =
+            UnixListener::bind(&path).map_err(|error| Failure::new(Reason::LocalLimit, error.to_string()))?;
+        serving.spawn(serve(listener, self.master.clone(), argv));
+        Ok(Address(Endpoint::Unix(path)))
+    }
+
+    /// Whether a console is behind a stream: it greets at once, and where there is none the stream ends.
+    async fn knock(&self, mut stream: impl AsyncRead + Unpin) -> Result<(), Nothing> {
+        let mut greeting = [0; 64];
+        let reading = async { Ok(timeout(self.budget.first_byte, stream.read(&mut greeting)).await) };
+        match self.stop.unless(Stage::Console, reading).await? {
+            Ok(Ok(read @ 1..)) => {
+                pipe::told_instead(greeting.get(..read).unwrap_or_default()).map_or(Ok(()), |told| Err(told.into()))
+            }
+            Ok(_) => Err(Nothing::ClosedAtOnce),
+            Err(_) => Err(Failure::new(Reason::SilentEndpoint, "not a byte came").into()),
+        }
+    }
+}
+
+/// The container that is meant.
+fn one(mut found: Vec<Found>, container: Option<&str>) -> Result<Found, Failure> {
+    if let Some(name) = container {
+        found.retain(|found| found.container.name == name);
+    }
+    let names = || found.iter().map(|found| found.container.name.as_str()).collect::<Vec<_>>().join(", ");
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => Err(Failure::new(Reason::ContainerNotFound, format!("`{}`", container.unwrap_or_default()))),
+        _ => Err(Failure::new(Reason::ContainerAmbiguous, names())),
+    }
+}
+
+/// Gives every visitor a process of its own, until it is dropped.
+async fn serve(listener: UnixListener, master: Option<Arc<Master>>, argv: Vec<String>) {
+    let mut visits = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((mut visitor, _)) = accepted else { return };
+                let (master, argv) = (master.clone(), argv.clone());
+                visits.spawn(async move {
+                    let shell = master.as_deref().map_or(Shell::Here, Shell::On);
+                    // A visitor whose way does not open is hung up on.
+                    if let Ok((mut pipe, _)) = Pipe::open(shell, &argv).await {
+                        let _ = copy_bidirectional(&mut visitor, &mut pipe).await;
+                    }
+                });
+            }
+            Some(_) = visits.join_next(), if !visits.is_empty() => {}
+        }
     }
 }
 

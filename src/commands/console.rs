@@ -10,7 +10,7 @@ use super::{CommandError, planning};
 use crate::cli::{CollectArgs, ConsoleArgs, SelectArgs};
 use crate::collect::{TunnelError, Visit, Visitor, tunnel};
 use crate::inventory::DirectTarget;
-use crate::model::Target;
+use crate::model::{Endpoint, Target};
 use crate::plan::Plan;
 
 /// What the exit code says of a console that is not reached.
@@ -20,7 +20,7 @@ const UNREACHABLE: u8 = 4;
 const SIGNALLED: u8 = 128;
 
 pub(super) fn run(args: &ConsoleArgs) -> Result<ExitCode, CommandError> {
-    let (plan, target) = choose(args).map_err(CommandError::usage)?;
+    let Chosen { plan, target, container } = choose(args).map_err(CommandError::usage)?;
     let visitor = Visitor { program: OsString::from("tokio-console"), arguments: args.arguments.clone() };
     let announce = |address: &str| {
         if print(&format!("{address}\n")).is_err() {
@@ -29,7 +29,7 @@ pub(super) fn run(args: &ConsoleArgs) -> Result<ExitCode, CommandError> {
         note(&format!("the way is open until Ctrl-C: `tokio-console {address}`"));
     };
     let visitor = (!args.address).then_some(&visitor);
-    match tunnel(&target, &plan.budget, &plan.ssh, visitor, &announce) {
+    match tunnel(&plan, &target, container.as_deref(), visitor, &announce) {
         Ok(Visit::Interrupted) => Ok(ExitCode::SUCCESS),
         Ok(Visit::Ended(status)) => {
             let code = status.code().and_then(|code| u8::try_from(code).ok());
@@ -45,11 +45,20 @@ pub(super) fn run(args: &ConsoleArgs) -> Result<ExitCode, CommandError> {
     }
 }
 
-/// The one target that is meant: a host with one console, `HOST/CONSOLE`, or a console of this machine.
-fn choose(args: &ConsoleArgs) -> anyhow::Result<(Plan, Target)> {
+/// The one console that is meant.
+struct Chosen {
+    plan: Plan,
+    target: Target,
+    /// Which of the containers that the target stands for.
+    container: Option<String>,
+}
+
+/// A host with one console, `HOST/CONSOLE`, either with `/CONTAINER` where that is one of several, or a console of this
+/// machine.
+fn choose(args: &ConsoleArgs) -> anyhow::Result<Chosen> {
     let is_direct = DirectTarget::parse(&args.target)?.is_some();
-    let (host, console) = match args.target.split_once('/') {
-        Some((host, console)) if !is_direct => (host, Some(console)),
+    let (host, rest) = match args.target.split_once('/') {
+        Some((host, rest)) if !is_direct => (host, Some(rest)),
         _ => (args.target.as_str(), None),
     };
     let select =
@@ -60,15 +69,30 @@ fn choose(args: &ConsoleArgs) -> anyhow::Result<(Plan, Target)> {
         ..CollectArgs::default()
     };
     let plan = planning::resolve(&select, &collect)?;
-    let is_meant = |target: &&Target| console.is_none() || target.id.console.as_deref() == console;
-    let meant: Vec<_> = plan.targets.iter().filter(is_meant).cloned().collect();
+    let named = |name: Option<&str>| -> Vec<Target> {
+        plan.targets.iter().filter(|target| target.id.console.as_deref() == name).cloned().collect()
+    };
+    let (meant, container) = match rest {
+        None => (plan.targets.clone(), None),
+        Some(rest) => match (named(Some(rest)), rest.rsplit_once('/')) {
+            (found, _) if !found.is_empty() => (found, None),
+            (_, Some((console, container))) => (named(Some(console)), Some(container.to_owned())),
+            (_, None) => (containers(named(None)), Some(rest.to_owned())),
+        },
+    };
     let names = |targets: &[Target]| {
         let names: Vec<_> = targets.iter().take(10).map(|target| format!("`{}`", target.id)).collect();
         names.join(", ")
     };
     match meant.as_slice() {
-        [one] => Ok((plan, one.clone())),
+        [one] => Ok(Chosen { target: one.clone(), container, plan }),
         [] => bail!("no such console; there are {}", names(&plan.targets)),
         several => bail!("`{}` means {} consoles; name one of {}", args.target, several.len(), names(several)),
     }
+}
+
+/// Those that stand for containers.
+fn containers(mut targets: Vec<Target>) -> Vec<Target> {
+    targets.retain(|target| matches!(target.endpoint, Endpoint::Container { .. }));
+    targets
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 
@@ -110,15 +111,29 @@ pub(super) fn print(content: &(impl AsRef<[u8]> + ?Sized)) -> anyhow::Result<()>
     }
 }
 
-/// Tells the person who waits something that is not the result.
+/// Nobody wants to be told what is not the result.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Has every later [`note`] say nothing.
+pub(super) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Tells the person who waits something that is not the result, unless they said `--quiet`.
 pub(super) fn note(text: &str) {
+    if !QUIET.load(Ordering::Relaxed) {
+        say(text);
+    }
+}
+
+fn say(text: &str) {
     // Nobody to tell is no error.
     let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Says on stderr why the command ended.
 pub(super) fn complain(error: &anyhow::Error) {
-    note(format!("error: {error:#}").trim_end());
+    say(format!("error: {error:#}").trim_end());
 }
 
 /// Replaces the file at once, so that nobody reads half a report.

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 
-use super::emit::note;
+use super::emit::{be_quiet, note};
 use crate::cli::Cli;
 use crate::source::{Complaints, Node, Source};
 
@@ -62,6 +62,9 @@ const WITHOUT: &[&str] = &["demo", "completions", "man", "demo-program"];
 /// When the file cannot be used.
 pub(super) fn parse(arguments: Vec<OsString>) -> anyhow::Result<Cli> {
     let typed = Cli::command().get_matches_from(&arguments);
+    if typed.get_flag("quiet") {
+        be_quiet();
+    }
     let filled = match find(&typed)? {
         Some(path) => fill(&typed, arguments, &path)?,
         None => None,

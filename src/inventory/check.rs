@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::Vars;
 use super::files::ENCRYPTED;
 use super::variables::{Origin, VarMap, Variable};
 use crate::source::{Node, Source, Value};
@@ -21,7 +20,7 @@ pub(super) fn variables(source: &mut Source<'_>, node: &Node, origin: &Arc<Origi
     }
 }
 
-/// One variable; one of our own must make sense wherever it is set.
+/// One variable; one of our own must make sense wherever it is set, which is checked later where its name is short.
 pub(super) fn variable(
     source: &mut Source<'_>,
     key: Node,
@@ -30,7 +29,7 @@ pub(super) fn variable(
 ) -> Option<(Arc<str>, Arc<Variable>)> {
     let name: Arc<str> = key.text()?.into();
     if unknown(&value).is_none() {
-        Vars::default().set(source, &name, &value);
+        super::naming::check(source, &key, &value);
     }
     Some((name, Arc::new(Variable { key, value, origin: Arc::clone(origin) })))
 }

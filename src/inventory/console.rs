@@ -14,7 +14,7 @@ const SHAPES: &str = "a port (6669), an address (127.0.0.1:6670), a socket (unix
                       (docker:NAME, docker:NAME:6670)";
 
 /// Keys of a container, of which exactly one of the first four says which.
-const CONTAINER_KEYS: &[&str] = &["container", "label", "compose", "image", "port", "network", "engine"];
+pub(super) const CONTAINER_KEYS: &[&str] = &["container", "label", "compose", "image", "port", "network", "engine"];
 
 /// Where a console listens, as the inventory says it.
 #[derive(Clone, Debug, PartialEq)]

@@ -70,6 +70,7 @@ pub(super) fn load(arguments: &[String]) -> Result<Inventory, InventoryErrors> {
         inventory.files.push(read);
     }
     inventory.merge_groups();
+    reader.errors.extend(inventory.settle_names());
     inventory.notes.append(&mut reader.inventory.notes);
     if reader.errors.is_empty() { Ok(inventory) } else { Err(InventoryErrors(reader.errors)) }
 }

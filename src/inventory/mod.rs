@@ -16,6 +16,7 @@ mod index;
 mod ini;
 mod literal;
 mod load;
+mod naming;
 mod pattern;
 mod ssh_config;
 mod thresholds;
@@ -32,6 +33,7 @@ use crate::source::Complaints;
 
 use files::FileVars;
 use index::Index;
+use naming::Naming;
 use variables::VarMap;
 
 pub(crate) use console::DEFAULT_PORT;
@@ -52,6 +54,7 @@ pub struct Inventory {
     files: Vec<FileVars>,
     index: Index,
     notes: Vec<String>,
+    naming: Naming,
 }
 
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::naming::Naming;
 use super::{Inventory, Vars};
 use crate::model::HostName;
 use crate::source::{Complaints, Node};
@@ -67,6 +68,7 @@ const HOST_LAYERS: usize = usize::MAX / 2;
 #[derive(Debug)]
 pub struct Resolved {
     merged: Merged,
+    pub(super) naming: Naming,
 }
 
 impl Resolved {
@@ -78,6 +80,12 @@ impl Resolved {
     /// The variable of this name, and how near to the host it was set.
     pub(super) fn get(&self, name: &str) -> Option<(usize, &Variable)> {
         self.merged.0.get(name).map(|(layer, variable)| (*layer, variable.as_ref()))
+    }
+
+    /// The variable that holds a setting, under the name that it has in this inventory; a long name may be empty.
+    pub(super) fn setting(&self, name: &str) -> Option<(usize, &Variable)> {
+        let variable = self.naming.variable(name);
+        self.get(&variable).filter(|(_, found)| variable == name || !super::vars::is_unset(&found.value))
     }
 
     /// The settings and attributes in them.
@@ -94,7 +102,8 @@ impl Inventory {
     /// groups, parents before children; by `group_vars/all`, by the other `group_vars`; for itself, and by `host_vars`.
     #[must_use]
     pub fn resolve(&self, host: &HostName) -> Resolved {
-        let Some(&at) = self.by_name.get(host) else { return Resolved { merged: Merged::default() } };
+        let naming = self.naming;
+        let Some(&at) = self.by_name.get(host) else { return Resolved { merged: Merged::default(), naming } };
         let mut merged = self.index.set(at).map(|set| set.merged.clone()).unwrap_or_default();
         let mut layer = HOST_LAYERS;
         if let Some(host) = self.hosts.get(at) {
@@ -105,7 +114,7 @@ impl Inventory {
                 merged.lay(&mut layer, vars);
             }
         }
-        Resolved { merged }
+        Resolved { merged, naming }
     }
 
     /// The settings of `host`.

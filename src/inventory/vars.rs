@@ -7,6 +7,7 @@ use super::Resolved;
 use super::beside::{health_url, log};
 use super::check::unknown;
 use super::console::{ConsoleSetting, NamedConsole, console, consoles};
+use super::naming::Naming;
 use super::thresholds::thresholds;
 use crate::model::{HostName, LogSource, Thresholds};
 use crate::source::{Complaints, Node, Source, Value, nearest, shown};
@@ -90,21 +91,21 @@ impl Vars {
         let mut vars = Self::default();
         let mut complaints = Vec::new();
         for &name in SETTINGS {
-            if let Some((_, variable)) = resolved.get(name) {
+            if let Some((_, variable)) = resolved.setting(name) {
                 let mut source = Source::new(&variable.origin.path, &variable.origin.text);
                 vars.set(&mut source, name, &variable.value);
                 complaints.extend(source.finish(()).err());
             }
         }
         // One console and several are the same setting in two shapes: what was set nearer to the host counts.
-        if let (Some((one, _)), Some((several, _))) = (resolved.get("console"), resolved.get("consoles")) {
+        if let (Some((one, _)), Some((several, _))) = (resolved.setting("console"), resolved.setting("consoles")) {
             if one > several {
                 vars.consoles = None;
             } else {
                 vars.console = None;
             }
         }
-        for (name, variable) in resolved.variables().filter(|(name, _)| is_attribute(name)) {
+        for (name, variable) in resolved.variables().filter(|(name, _)| is_attribute(resolved.naming, name)) {
             vars.attribute(name.to_owned(), &variable.value, 0);
         }
         if complaints.is_empty() { Ok(vars) } else { Err(complaints) }
@@ -160,8 +161,8 @@ impl Vars {
 }
 
 /// Whether a variable is told about the host in captures and reports.
-fn is_attribute(name: &str) -> bool {
-    !name.starts_with("ansible_") && !SETTINGS.contains(&name) && !is_secret(name)
+fn is_attribute(naming: Naming, name: &str) -> bool {
+    !name.starts_with("ansible_") && !naming.is_ours(name) && !is_secret(name)
 }
 
 /// Captures are shared: what sounds like a secret stays out of them.
@@ -181,7 +182,7 @@ fn holds_secret(value: &Node) -> bool {
 }
 
 /// Ansible's own settings may be left empty.
-fn is_unset(value: &Node) -> bool {
+pub(super) fn is_unset(value: &Node) -> bool {
     value.is_null() || value.text() == Some("")
 }
 
