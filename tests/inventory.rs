@@ -174,16 +174,14 @@ fn every_mistake_in_every_file_is_told_at_once() {
             "[web]\na console=docker:\na\nb ansible_port=x rest\nc:\nd 'open\n[wbe:vars]\nx=1\n[up:children]\nwebb\n[web:chlidren]\nz\n[web:vars]\nno assignment\n",
         ),
         ("group_vars/web.yml", "- a list\n"),
-        (
-            "host_vars/a.yml",
-            "service: [x]\nansible_port: 0\nfleetdiag_thresholds: {long-pol: {age: 1s}, starved: {wait: 5}}\n",
-        ),
+        ("host_vars/a.yml", "ansible_port: 0\nfleetdiag_thresholds: {long-pol: {age: 1s}, starved: {wait: 5}}\n"),
+        ("group_vars/all.yml", "service: [x]\n"),
         ("cycle.yaml", "one: {children: {two: {children: {one: }}}}\n"),
     ]);
     let text = load(files.path(), &["hosts.yaml", "hosts.ini", "cycle.yaml"]).unwrap_err();
     for expected in [
-        "host_vars/a.yml:3:24: no rule `long-pol`",
-        "host_vars/a.yml:3:61: `wait` is of another kind",
+        "host_vars/a.yml:2:24: no rule `long-pol`",
+        "host_vars/a.yml:2:61: `wait` is of another kind",
         "hosts.yaml:2:3: unknown key `hsots`",
         "did you mean `hosts`?",
         "hosts.yaml:4:5: `-oProxyCommand=x` begins with `-`",
@@ -209,8 +207,8 @@ fn every_mistake_in_every_file_is_told_at_once() {
         "did you mean `[web:children]`?",
         "hosts.ini:14:1: this is no variable",
         "group_vars/web.yml:1:1: variables must be a mapping",
-        "host_vars/a.yml:1:10: this must be text",
-        "host_vars/a.yml:2:15: this is no port",
+        "group_vars/all.yml:1:10: `service` has another meaning here than ours",
+        "host_vars/a.yml:1:15: this is no port",
         "cycle.yaml:1:18: the group `one` contains itself, through `two`",
     ] {
         assert!(text.contains(expected), "{expected}\n---\n{text}");
