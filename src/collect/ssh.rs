@@ -417,7 +417,7 @@ mod tests {
         let host_key = fs::read_to_string(format!("{at}/host_key.pub")).unwrap();
         fs::write(format!("{at}/known_hosts"), format!("lab {host_key}")).unwrap();
         let server = format!(
-            "{extra}\nHostKey {at}/host_key\nAuthorizedKeysFile {at}/user_key.pub\nUsePAM no\nStrictModes no\nPidFile none\n"
+            "{extra}\nHostKey {at}/host_key\nAuthorizedKeysFile {at}/user_key.pub\nUsePAM no\nStrictModes no\nPidFile none\nSetEnv SHLVL=2\n"
         );
         fs::write(format!("{at}/sshd_config"), server).unwrap();
         let client = format!(

@@ -58,9 +58,10 @@ impl Lab {
     /// Writes another configuration for sshd; the first value of a setting counts.
     pub fn sshd_config(&self, name: &str, extra: &str) {
         let directory = self.directory.path().display();
+        // A shell of such a level reads no start-up files: what those of this machine do is no concern of the tests.
         let text = format!(
             "{extra}HostKey {directory}/host_key\nAuthorizedKeysFile {directory}/authorized_keys\nUsePAM no\n\
-             StrictModes no\nPidFile none\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
+             StrictModes no\nPidFile none\nSetEnv SHLVL=2\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
         );
         fs::write(self.path(name), text).unwrap();
     }
