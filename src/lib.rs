@@ -16,3 +16,4 @@ pub mod plan;
 pub mod playbook;
 pub mod report;
 pub mod source;
+pub mod ssh_config;

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rand::RngExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
 use super::command::{Limits, run_here};
 use super::ssh;
 use crate::model::{Failure, Reason, SshDestination};
 use crate::plan::{Budget, SshSettings};
+use crate::ssh_config::{Configuration, Place};
 
 /// Handshakes at one place do not all begin in the same instant.
 const SPREAD: Duration = Duration::from_millis(30);
@@ -22,12 +23,14 @@ pub(super) struct Turns {
     per_jump_host: usize,
     /// So few servers that they cannot be too many anywhere, wherever they are.
     few: bool,
-    queues: Mutex<HashMap<Queue, Place>>,
+    /// The user's configuration, where it is plain, and was found to say of one destination what `ssh` says.
+    plain: OnceCell<Option<Configuration>>,
+    queues: Mutex<HashMap<Queue, Line>>,
 }
 
 /// Where handshakes wait for their turn.
 #[derive(Clone)]
-struct Place {
+struct Line {
     turns: Arc<Semaphore>,
     places: usize,
 }
@@ -42,7 +45,7 @@ pub(super) enum Queue {
 }
 
 /// The turns that one destination needs.
-pub(super) struct Needed(Vec<Place>);
+pub(super) struct Needed(Vec<Line>);
 
 impl Turns {
     /// For a run over so many `servers`.
@@ -51,11 +54,12 @@ impl Turns {
             per_server: budget.forks_per_server,
             per_jump_host: budget.forks_per_jump_host,
             few: servers <= budget.forks_per_server.min(budget.forks_per_jump_host),
+            plain: OnceCell::new(),
             queues: Mutex::default(),
         }
     }
 
-    /// What `destination` has to wait for, as `ssh -G` tells; nothing, without asking, in a small run.
+    /// What `destination` has to wait for; nothing, without asking, in a small run.
     ///
     /// # Errors
     /// When `ssh` cannot even read its configuration, or is not there.
@@ -63,25 +67,59 @@ impl Turns {
         if self.few {
             return Ok(Needed(Vec::new()));
         }
-        let argv = ssh::describe_arguments(destination, settings);
-        let output = run_here(&argv, Limits::default()).await?;
-        if output.code == Some(super::command::NO_SUCH_PROGRAM) {
-            return Err(Failure::new(Reason::SshMissing, "`ssh` is not there"));
-        }
-        // Whatever is wrong with the configuration, connecting will say it better.
-        let queues = queues(&output.text());
+        let comparing = async {
+            let plain = Configuration::read(settings.config.as_deref());
+            let read = plain.as_ref().and_then(|plain| read(plain, destination, settings));
+            let told = described(destination, settings).await?;
+            Ok(plain.filter(|_| read.as_ref() == Some(&told)))
+        };
+        let plain = self.plain.get_or_try_init(|| comparing).await?;
+        let queues = match plain.as_ref().and_then(|plain| read(plain, destination, settings)) {
+            Some(queues) => queues,
+            None => described(destination, settings).await?,
+        };
         let mut known = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = |queue: Queue| {
+        let line = |queue: Queue| {
             let places = match &queue {
                 Queue::Server(_) => self.per_server,
                 Queue::JumpHost(_) => self.per_jump_host,
             };
             let places = places.max(1);
-            let place = || Place { turns: Arc::new(Semaphore::new(places)), places };
-            known.entry(queue).or_insert_with(place).clone()
+            let line = || Line { turns: Arc::new(Semaphore::new(places)), places };
+            known.entry(queue).or_insert_with(line).clone()
         };
-        Ok(Needed(queues.into_iter().map(place).collect()))
+        Ok(Needed(queues.into_iter().map(line).collect()))
     }
+}
+
+/// What `ssh -G` says of a destination.
+async fn described(destination: &SshDestination, settings: &SshSettings) -> Result<Vec<Queue>, Failure> {
+    let argv = ssh::describe_arguments(destination, settings);
+    let output = run_here(&argv, Limits::default()).await?;
+    if output.code == Some(super::command::NO_SUCH_PROGRAM) {
+        return Err(Failure::new(Reason::SshMissing, "`ssh` is not there"));
+    }
+    // Whatever is wrong with the configuration, connecting will say it better.
+    Ok(told(&output.text()))
+}
+
+/// What the configuration itself says of a destination, where that is plain.
+fn read(plain: &Configuration, destination: &SshDestination, settings: &SshSettings) -> Option<Vec<Queue>> {
+    let port = destination.port.map(|port| format!("Port={port}"));
+    let mut options: Vec<&str> = settings.options.iter().map(String::as_str).chain(port.as_deref()).collect();
+    let jump;
+    match destination.extra_args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => {}
+        ["-J", to] => {
+            jump = format!("ProxyJump={to}");
+            options.push(&jump);
+        }
+        ref words if words.len() % 2 == 0 && words.chunks(2).all(|pair| pair[0] == "-o") => {
+            options.extend(words.chunks(2).map(|pair| pair[1]));
+        }
+        _ => return None,
+    }
+    plain.place(destination.host.as_str(), options.into_iter()).map(queues)
 }
 
 impl Needed {
@@ -92,7 +130,7 @@ impl Needed {
     pub(super) async fn take(&self) -> Result<Vec<OwnedSemaphorePermit>, Failure> {
         let mut permits = Vec::new();
         let mut alone = true;
-        for Place { turns, places } in &self.0 {
+        for Line { turns, places } in &self.0 {
             alone &= turns.available_permits() == *places;
             // Nobody closes these.
             permits.extend(Arc::clone(turns).acquire_owned().await);
@@ -105,28 +143,46 @@ impl Needed {
     }
 }
 
-/// Reads what `ssh -G` printed. The jump host comes last: a place there is scarcer than one at a server.
-pub(super) fn queues(description: &str) -> Vec<Queue> {
+/// Reads what `ssh -G` printed.
+fn told(description: &str) -> Vec<Queue> {
     let value = |key: &str| {
         let line = description.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
-        line.map(str::trim).filter(|value| !value.is_empty() && *value != "none")
+        line.map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned)
     };
-    let Some(host) = value("hostname") else { return Vec::new() };
-    let server = format!("{host}:{}", value("port").unwrap_or("22"));
-    if let Some(jump) = value("proxyjump") {
+    let Some(host_name) = value("hostname") else { return Vec::new() };
+    queues(Place {
+        host_name,
+        port: value("port"),
+        proxy_jump: value("proxyjump"),
+        proxy_command: value("proxycommand"),
+    })
+}
+
+/// Where handshakes with a place wait. The jump host comes last: a turn there is scarcer than one at a server.
+fn queues(place: Place) -> Vec<Queue> {
+    let server = format!("{}:{}", place.host_name.to_ascii_lowercase(), place.port.as_deref().unwrap_or("22"));
+    let used = |proxy: Option<String>| proxy.filter(|proxy| proxy != "none");
+    if let Some(jump) = used(place.proxy_jump) {
+        let hops: Vec<_> = jump.split(',').map(hop).collect();
         // The hops are ordered as they are passed; the first is where all handshakes arrive.
-        let first = jump.split(',').next().unwrap_or(jump);
-        return vec![Queue::Server(format!("{server} through {jump}")), Queue::JumpHost(first.to_owned())];
+        let first = hops.first().copied().unwrap_or_default().to_owned();
+        return vec![Queue::Server(format!("{server} through {}", hops.join(","))), Queue::JumpHost(first)];
     }
-    match value("proxycommand") {
+    match used(place.proxy_command) {
         None => vec![Queue::Server(server)],
         // The older way to write a jump host.
-        Some(command) if is_jump(command) => {
-            vec![Queue::Server(format!("{server} through {command}")), Queue::JumpHost(command.to_owned())]
+        Some(command) if is_jump(&command) => {
+            vec![Queue::Server(format!("{server} through {command}")), Queue::JumpHost(command)]
         }
         // Where another command leads, only it knows.
         Some(_) => Vec::new(),
     }
+}
+
+/// A hop without what may be left out.
+fn hop(text: &str) -> &str {
+    let text = text.strip_prefix("ssh://").unwrap_or(text);
+    text.strip_suffix(":22").unwrap_or(text)
 }
 
 fn is_jump(command: &str) -> bool {
@@ -137,7 +193,12 @@ fn is_jump(command: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Queue, queues};
+    use super::{Queue, read, ssh, told};
+    use crate::model::SshDestination;
+    use crate::plan::SshSettings;
+    use crate::ssh_config::Configuration;
+    use proptest::prelude::*;
+    use std::fs;
 
     #[test]
     fn servers_and_jump_hosts_are_told_from_what_ssh_says() {
@@ -148,7 +209,7 @@ mod tests {
             ("hostname a\nport 22\nproxycommand none\n", vec![server("a:22")]),
             (
                 "hostname a\nport 22\nproxyjump deploy@gate:22,inner\n",
-                vec![server("a:22 through deploy@gate:22,inner"), jump("deploy@gate:22")],
+                vec![server("a:22 through deploy@gate,inner"), jump("deploy@gate")],
             ),
             (
                 "hostname a\nport 22\nproxycommand ssh -q -W %h:%p gate\n",
@@ -158,7 +219,94 @@ mod tests {
             ("", vec![]),
         ];
         for (description, expected) in table {
-            assert_eq!(queues(description), expected, "{description}");
+            assert_eq!(told(description), expected, "{description}");
+        }
+    }
+
+    fn destination(host: &str, extra_args: &[&str]) -> SshDestination {
+        SshDestination {
+            host: host.parse().unwrap(),
+            user: None,
+            port: None,
+            identity_file: None,
+            extra_args: extra_args.iter().map(|&word| word.to_owned()).collect(),
+        }
+    }
+
+    /// What the configuration says of a host by our own reading, where that is plain, and what `ssh` says.
+    fn both(config: &str, destination: &SshDestination, options: &[&str]) -> (Option<Vec<Queue>>, Vec<Queue>) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config");
+        let included = directory.path().join("included");
+        fs::write(&included, "Port 77\nHost web-1\n HostName included-%h\nHost *\n ProxyJump from-include\n").unwrap();
+        fs::write(&path, config.replace("INCLUDED", &included.display().to_string())).unwrap();
+        let settings =
+            SshSettings { config: Some(path.clone()), options: options.iter().map(|&text| text.to_owned()).collect() };
+        let plain = Configuration::read(Some(&path));
+        let read = plain.and_then(|plain| read(&plain, destination, &settings));
+        let argv = ssh::describe_arguments(destination, &settings);
+        let output = std::process::Command::new(&argv[0]).args(&argv[1..]).output().unwrap();
+        (read, told(&String::from_utf8(output.stdout).unwrap()))
+    }
+
+    #[test]
+    fn what_is_plain_is_read_as_ssh_reads_it() {
+        let configs = [
+            "",
+            "Host web-*\n  HostName %h.example.com\n  Port 2200\nHost *\n  ProxyJump gate:22\n",
+            "# one\nPort=2222\nhost = web-1 db !db\nhostname=10.0.0.1\nHOST *\nHostName 10.0.0.2\n",
+            "Host web-? !web-2\n ProxyCommand ssh -W %h:%p gate\nHost *\n ProxyJump late\n",
+            "Host web-1\n ProxyCommand none\nHost *\n ProxyJump gate\n ProxyCommand ssh gate nc %h %p\n",
+            "Host db\n Include INCLUDED\nHost *\n Port 5\n",
+            "Include INCLUDED\nHost *\n Port 5\n HostName WWW.example.com\n",
+            "Host *\n Include INCLUDED /nowhere/*.conf\nHost db\n HostName after\n",
+        ];
+        for config in configs {
+            for host in ["web-1", "web-2", "db"] {
+                for (arguments, options) in [
+                    (&[][..], &[][..]),
+                    (&["-J", "ssh://me@outer:22,inner"], &["Port 9"]),
+                    (&["-o", "ProxyCommand=none", "-o", "HostName=x-%h"], &[]),
+                ] {
+                    let (read, told) = both(config, &destination(host, arguments), options);
+                    assert_eq!(read, Some(told), "{host} {arguments:?} {options:?} of\n{config}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_plain_is_left_to_ssh() {
+        let plain = "Host *\n  Port 2\n";
+        for config in [
+            "Match host web-1\n  Port 3\n",
+            "Host \"web-1\"\n",
+            "CanonicalizeHostname yes\n",
+            "HostName %n.a\n",
+            "Include %d/x\n",
+        ] {
+            assert_eq!(both(config, &destination("web-1", &[]), &[]).0, None, "{config}");
+        }
+        assert_eq!(both(plain, &destination("web-1", &["-4"]), &[]).0, None);
+        assert_eq!(both(plain, &destination("web-1", &[]), &["Match=all"]).0, None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_configuration_is_read_otherwise_than_by_ssh(lines in proptest::collection::vec(prop_oneof![
+            "Host( !?(web-1|web-\\*|\\*|db|\\?\\?|w\\*1)){1,3}",
+            "(HostName|hostname =) (a|b|%h\\.c|10\\.0\\.0\\.1)",
+            "Port [1-9][0-9]{0,3}",
+            "ProxyJump (none|gate|me@gate:22|a,b:2)",
+            "ProxyCommand (none|ssh -W %h:%p gate|other %h)",
+            Just("Include INCLUDED".to_owned()),
+            Just("User somebody".to_owned()),
+        ], 0..8), host in "(web-1|db|other)") {
+            let config = lines.join("\n");
+            let (read, told) = both(&config, &destination(&host, &[]), &[]);
+            prop_assert!(read.is_none() || read == Some(told), "{}", config);
         }
     }
 }

@@ -1,16 +1,12 @@
 //! The aliases of an ssh configuration, as an inventory.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::InventoryError;
-use super::load::read_text;
 use crate::model::HostName;
-
-/// As `ssh` itself: deeper includes are refused there.
-const MAX_DEPTH: usize = 16;
+use crate::ssh_config::{Statement, read, words};
 
 /// An inventory, as YAML, of every alias that the ssh configuration names outright: through `Include`, without patterns
 /// and `Match`. Aliases that lead to the same server become one host, and the others a comment.
@@ -18,16 +14,19 @@ const MAX_DEPTH: usize = 16;
 /// # Errors
 /// When the configuration cannot be read.
 pub fn aliases_of_ssh_config(config: Option<&Path>) -> Result<String, InventoryError> {
-    let home = std::env::home_dir().unwrap_or_default();
-    let path = config.map_or_else(|| home.join(".ssh/config"), Path::to_owned);
-    let mut reader = Aliases { home: &home, seen: BTreeSet::new(), names: Vec::new() };
-    reader.file(&path, 0)?;
+    let path = match config {
+        Some(path) => path.to_owned(),
+        None => std::env::home_dir().unwrap_or_default().join(".ssh/config"),
+    };
+    let statements = read(&path).map_err(|source| InventoryError::Unreadable { path: path.clone(), source })?;
+    let mut found = Vec::new();
+    names(&statements, &mut found);
     let mut out = format!("# Aliases of {}\nall:\n  hosts:\n", path.display());
     let mut places: Vec<(String, HostName)> = Vec::new();
-    if reader.names.is_empty() {
+    if found.is_empty() {
         out.push_str("    {}\n");
     }
-    for name in reader.names {
+    for name in found {
         let place = server(&name, config);
         let known = place.as_ref().and_then(|place| places.iter().find(|(known, _)| known == place));
         // Writing into a String cannot fail.
@@ -43,81 +42,22 @@ pub fn aliases_of_ssh_config(config: Option<&Path>) -> Result<String, InventoryE
     Ok(out)
 }
 
-struct Aliases<'a> {
-    home: &'a Path,
-    seen: BTreeSet<HostName>,
-    names: Vec<HostName>,
-}
-
-impl Aliases<'_> {
-    fn file(&mut self, path: &Path, depth: usize) -> Result<(), InventoryError> {
-        for line in read_text(path)?.lines() {
-            let (keyword, rest) = keyword(line);
-            match keyword.as_str() {
-                "host" => self.hosts(rest),
-                "include" if depth < MAX_DEPTH => {
-                    for pattern in words(rest) {
-                        for file in self.included(&pattern) {
-                            // As for `ssh`, an included file that cannot be read is none.
-                            let _ = self.file(&file, depth + 1);
-                        }
+/// Adds the hosts that the statements name outright.
+fn names(statements: &[Statement], found: &mut Vec<HostName>) {
+    for statement in statements {
+        match statement {
+            Statement::Line(keyword, rest) if keyword == "host" => {
+                let concrete = words(rest).into_iter().filter(|word| !word.contains(['*', '?', '!']));
+                for name in concrete.filter_map(|word| word.parse::<HostName>().ok()) {
+                    if !found.contains(&name) {
+                        found.push(name);
                     }
                 }
-                _ => {}
             }
-        }
-        Ok(())
-    }
-
-    fn hosts(&mut self, rest: &str) {
-        for word in words(rest).into_iter().filter(|word| !word.contains(['*', '?', '!'])) {
-            if let Ok(name) = word.parse::<HostName>()
-                && self.seen.insert(name.clone())
-            {
-                self.names.push(name);
-            }
+            Statement::Include(files) => files.iter().for_each(|file| names(file, found)),
+            Statement::Line(..) | Statement::Obscure => {}
         }
     }
-
-    /// The files of an `Include`: relative to `~/.ssh`, with `~` and wildcards.
-    fn included(&self, pattern: &str) -> Vec<PathBuf> {
-        let path = match pattern.strip_prefix("~/") {
-            Some(rest) => self.home.join(rest),
-            None => self.home.join(".ssh").join(pattern),
-        };
-        let mut found = vec![PathBuf::new()];
-        for part in path.components() {
-            let part = part.as_os_str().to_string_lossy().into_owned();
-            found = found.into_iter().flat_map(|base| matching(&base, &part)).collect();
-        }
-        found.into_iter().filter(|path| path.is_file()).collect()
-    }
-}
-
-/// What of `base` matches one part of a path.
-fn matching(base: &Path, part: &str) -> Vec<PathBuf> {
-    if !part.contains(['*', '?', '[']) {
-        return vec![base.join(part)];
-    }
-    let Ok(regex) = regex::Regex::new(&super::pattern::glob(part)) else { return Vec::new() };
-    let entries = std::fs::read_dir(base).into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let mut found: Vec<_> = names.filter(|name| !name.starts_with('.') && regex.is_match(name)).collect();
-    found.sort();
-    found.into_iter().map(|name| base.join(name)).collect()
-}
-
-/// `Keyword value` or `Keyword=value`; the keyword in lower case.
-fn keyword(line: &str) -> (String, &str) {
-    let line = line.trim();
-    let end = line.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(line.len());
-    let (keyword, rest) = line.split_at(end);
-    (keyword.to_ascii_lowercase(), rest.trim_start_matches(|c: char| c.is_whitespace() || c == '='))
-}
-
-/// Words, perhaps quoted; a comment ends them.
-fn words(text: &str) -> Vec<String> {
-    shlex::split(text).unwrap_or_default()
 }
 
 /// Where `ssh` would connect to, as `user@host:port`; nothing when it does not say.
