@@ -91,7 +91,10 @@ pub(super) async fn direct(endpoint: &Endpoint) -> Result<Box<dyn Stream>, Failu
             let not_found =
                 |error: std::io::Error| Failure::new(Reason::HostNotFound, classify::detail(&error.to_string()));
             let addresses: Vec<_> = tokio::net::lookup_host((host.as_str(), *port)).await.map_err(not_found)?.collect();
-            Ok(Box::new(TcpStream::connect(addresses.as_slice()).await.map_err(failed)?))
+            let stream = TcpStream::connect(addresses.as_slice()).await.map_err(failed)?;
+            // Our requests are small, and nobody should wait for more of them.
+            let _ = stream.set_nodelay(true);
+            Ok(Box::new(stream))
         }
         Endpoint::Unix(path) => Ok(Box::new(UnixStream::connect(path).await.map_err(failed)?)),
         // Found first, and then connected to like any address.
