@@ -27,6 +27,7 @@ pub struct Writer {
     partial: PathBuf,
     /// The next place behind the planned ones, for what was found beside them.
     next: usize,
+    compression: CompressionMethod,
 }
 
 /// Makes places for the messages of targets, on the capture's own file system.
@@ -60,11 +61,9 @@ impl Spool {
     }
 }
 
-fn options() -> SimpleFileOptions {
-    SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Deflated)
-        .compression_level(Some(COMPRESSION_LEVEL))
-        .large_file(true)
+fn options(compression: CompressionMethod) -> SimpleFileOptions {
+    let level = (compression == CompressionMethod::Deflated).then_some(COMPRESSION_LEVEL);
+    SimpleFileOptions::default().compression_method(compression).compression_level(level).large_file(true)
 }
 
 impl Writer {
@@ -86,10 +85,17 @@ impl Writer {
             path: path.to_owned(),
             partial: partial.clone(),
             next: run.targets.len(),
+            compression: CompressionMethod::Deflated,
         };
         let manifest = Manifest { format: FORMAT_NAME.to_owned(), version: FORMAT_VERSION, run: run.clone() };
         writer.json(MANIFEST, &manifest).map_err(failed)?;
         Ok(writer)
+    }
+
+    /// Writes evidence as it is from now on, for a capture that nobody keeps.
+    #[must_use]
+    pub fn uncompressed(self) -> Self {
+        Self { compression: CompressionMethod::Stored, ..self }
     }
 
     /// What the capture is of.
@@ -152,7 +158,7 @@ impl Writer {
         if let Some(spool) = spool {
             let mut file = spool.file.into_inner().map_err(io::IntoInnerError::into_error)?;
             file.seek(SeekFrom::Start(0))?;
-            self.zip.start_file(evidence_entry(index), options())?;
+            self.zip.start_file(evidence_entry(index), options(self.compression))?;
             io::copy(&mut file, &mut self.zip)?;
         }
         self.json(&outcome_entry(index), outcome)
@@ -182,7 +188,7 @@ impl Writer {
     fn json(&mut self, entry: &str, value: &impl serde::Serialize) -> io::Result<()> {
         let mut text = serde_json::to_vec_pretty(value)?;
         text.push(b'\n');
-        self.zip.add_prepared_file(PreparedZipFile::from_data(entry, options(), &text)?)?;
+        self.zip.add_prepared_file(PreparedZipFile::from_data(entry, options(self.compression), &text)?)?;
         self.zip.flush()
     }
 }

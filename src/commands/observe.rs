@@ -65,6 +65,9 @@ fn kept<T>(
     };
     let (path, unsaved) = destination(&run, args)?;
     let mut writer = Writer::create(&path, &run)?;
+    if unsaved.is_some() {
+        writer = writer.uncompressed();
+    }
     let display = Display::new(plan.targets.iter().map(|target| target.id.to_string()).collect(), quiet);
     let ended = collect(plan, &mut writer, &|event| {
         display.show(&event);
