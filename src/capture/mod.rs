@@ -15,6 +15,7 @@ mod merge;
 mod read;
 mod record;
 mod redact;
+mod shared;
 mod store;
 mod write;
 

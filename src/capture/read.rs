@@ -4,12 +4,14 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use zip::read::{ZipFile, read_zipfile_from_stream};
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
 use super::record::{self, RecordError};
+use super::shared::Shared;
 use super::{
     CaptureError, END, End, FORMAT_NAME, FORMAT_VERSION, Header, MANIFEST, OutcomeFile, Run, evidence_entry,
     outcome_entry,
@@ -43,17 +45,18 @@ impl Default for Limits {
     }
 }
 
-/// An open capture: the run and every target's outcome, with the evidence to be read target by target.
-#[derive(Debug)]
+/// An open capture: the run and every target's outcome, with the evidence to be read target by target. A copy reads the
+/// same file, at a place of its own.
+#[derive(Clone, Debug)]
 pub struct Capture {
     path: PathBuf,
-    archive: ZipArchive<BufReader<File>>,
+    archive: ZipArchive<Shared>,
     limits: Limits,
     /// With the targets that were found, in place of the planned ones.
-    run: Run,
-    outcomes: Vec<OutcomeFile>,
+    run: Arc<Run>,
+    outcomes: Arc<[OutcomeFile]>,
     /// The number of each target's entries.
-    numbers: Vec<usize>,
+    numbers: Arc<[usize]>,
     end: Option<End>,
 }
 
@@ -65,7 +68,7 @@ impl Capture {
     pub fn open(path: &Path, limits: Limits) -> Result<Self, CaptureError> {
         let file =
             File::open(path).map_err(|source| CaptureError::Io { action: "open", path: path.to_owned(), source })?;
-        let mut archive = match ZipArchive::new(BufReader::new(file)) {
+        let mut archive = match ZipArchive::new(Shared::new(file)) {
             Ok(archive) => archive,
             Err(error) => salvage(path, &error, limits)?,
         };
@@ -80,6 +83,7 @@ impl Capture {
             outcomes.push(outcome);
             numbers.push(number);
         }
+        let (run, outcomes, numbers) = (Arc::new(run), outcomes.into(), numbers.into());
         Ok(Self { path: path.to_owned(), archive, limits, run, outcomes, numbers, end })
     }
 
@@ -137,7 +141,7 @@ impl Capture {
 pub struct Frames<'a> {
     path: &'a Path,
     entry: String,
-    file: BufReader<ZipFile<'a, BufReader<File>>>,
+    file: BufReader<ZipFile<'a, Shared>>,
     limits: Limits,
     left: u64,
     done: bool,
@@ -177,7 +181,7 @@ impl Frames<'_> {
 /// The JSON entries of a capture that is being opened.
 struct Entries<'a> {
     path: &'a Path,
-    archive: &'a mut ZipArchive<BufReader<File>>,
+    archive: &'a mut ZipArchive<Shared>,
     limits: Limits,
     json_left: u64,
 }
@@ -287,11 +291,7 @@ impl Entries<'_> {
 }
 
 /// Copies the entries that a killed run finished into a whole archive, which has no name.
-fn salvage(
-    path: &Path,
-    error: &zip::result::ZipError,
-    limits: Limits,
-) -> Result<ZipArchive<BufReader<File>>, CaptureError> {
+fn salvage(path: &Path, error: &zip::result::ZipError, limits: Limits) -> Result<ZipArchive<Shared>, CaptureError> {
     let failed = |source| CaptureError::Io { action: "read", path: path.to_owned(), source };
     let mut from = BufReader::new(File::open(path).map_err(failed)?);
     let mut magic = [0; 4];
@@ -320,5 +320,5 @@ fn salvage(
         }
     }
     let whole = whole.finish().map_err(|error| spare(error.into()))?;
-    ZipArchive::new(BufReader::new(whole)).map_err(|error| failed(error.into()))
+    ZipArchive::new(Shared::new(whole)).map_err(|error| failed(error.into()))
 }

@@ -1,6 +1,8 @@
 //! From captures to a diagnosis.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+use std::thread::{self, Scope};
 
 use anyhow::Context;
 
@@ -8,8 +10,12 @@ use super::playbook::Judging;
 use super::store::resolve;
 use crate::capture::{Capture, CaptureError, Limits, merge};
 use crate::decode::{self, Decoder};
-use crate::diagnose::{Diagnosis, Fleet, Point, RunFacts};
-use crate::model::{Observation, Outcome, Snapshot};
+use crate::diagnose::{Diagnosis, Fleet, Point, RunFacts, Seen, look};
+use crate::model::{Observation, Outcome, Snapshot, Target};
+use crate::playbook::Playbook;
+
+/// Most targets that are looked at at once: memory holds the tasks of so many.
+const LOOKERS: usize = 4;
 
 /// Opens captures by path or by their names in the store.
 pub(super) fn open_all(names: &[PathBuf]) -> anyhow::Result<Vec<Capture>> {
@@ -33,7 +39,7 @@ pub(super) fn open_merged(names: &[PathBuf]) -> anyhow::Result<Capture> {
     Ok(Capture::open(&merged, Limits::default())?)
 }
 
-/// Judges a capture target by target, so that memory holds one of them at a time.
+/// Judges a capture target by target, so that memory holds few of them at a time.
 pub(super) fn judge(capture: &mut Capture, judging: &Judging) -> anyhow::Result<Diagnosis> {
     judge_after(capture, judging, Vec::new())
 }
@@ -51,16 +57,56 @@ pub(super) fn judge_after(capture: &mut Capture, judging: &Judging, history: Vec
     };
     let targets: Vec<_> = capture.targets().map(|(target, outcome)| (target.clone(), outcome.clone())).collect();
     let mut fleet = Fleet::after(playbook, history);
-    for (index, (target, outcome)) in targets.iter().enumerate() {
-        if let Some(context) = capture.context(index) {
-            fleet.surrounded(target, context.clone());
+    let observed = (0..).zip(&targets).filter_map(|(index, (target, outcome))| match outcome {
+        Outcome::Observed(observation) => Some((index, target, observation)),
+        Outcome::Failed(_) => None,
+    });
+    let observed: Vec<Observed<'_>> = observed.collect();
+    thread::scope(|scope| {
+        let mut seen = look_at(scope, capture, playbook, &observed);
+        for (index, (target, outcome)) in targets.iter().enumerate() {
+            if let Some(context) = capture.context(index) {
+                fleet.surrounded(target, context.clone());
+            }
+            match outcome {
+                Outcome::Failed(failure) => fleet.failed(target, failure),
+                Outcome::Observed(_) => fleet.looked_at(target, seen.next().context("a thread has ended too early")??),
+            }
         }
-        match outcome {
-            Outcome::Failed(failure) => fleet.failed(target, failure),
-            Outcome::Observed(observation) => fleet.observed(target, snapshot(capture, index, observation)?),
-        }
-    }
+        anyhow::Ok(())
+    })?;
     Ok(fleet.diagnose(facts, gate))
+}
+
+/// A target that was observed, and its number in the capture.
+type Observed<'a> = (usize, &'a Target, &'a Observation);
+
+/// What is seen of each target, in their order. Each thread looks at every so-manieth, and is at most one ahead of what
+/// is taken.
+fn look_at<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    capture: &Capture,
+    playbook: &'env Playbook,
+    observed: &'env [Observed<'env>],
+) -> impl Iterator<Item = Result<Seen, CaptureError>> + use<> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(LOOKERS).min(observed.len());
+    let mut seen = Vec::new();
+    for first in 0..threads {
+        let (sender, receiver) = sync_channel(0);
+        let mut capture = capture.clone();
+        scope.spawn(move || {
+            for (index, target, observation) in observed.iter().skip(first).step_by(threads) {
+                let seen = snapshot(&mut capture, *index, observation).map(|seen| look(playbook, target, seen));
+                // After an error nobody asks for the others.
+                if sender.send(seen).is_err() {
+                    break;
+                }
+            }
+        });
+        seen.push(receiver);
+    }
+    let mut turn = (0..threads).cycle();
+    std::iter::from_fn(move || seen.get(turn.next()?)?.recv().ok())
 }
 
 /// What one target of a capture looked like.

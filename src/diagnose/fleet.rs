@@ -13,7 +13,7 @@ use super::facts::{FleetFacts, HostFacts};
 use super::growth;
 use super::hits::Hits;
 use super::outliers::{Peer, Peers, outliers};
-use super::profile::{Places, SiteProfile, counts, detectors, profile};
+use super::profile::{Places, Profile, SiteProfile, counts, detectors, profile};
 use super::rank::{hotspots, rank};
 use super::related::relate;
 use super::skew::same_as;
@@ -42,6 +42,14 @@ pub struct Fleet<'a> {
     contexts: BTreeMap<TargetId, HostContext>,
 }
 
+/// What was seen of one target: its profile, without its tasks.
+#[derive(Debug)]
+pub struct Seen {
+    profile: Profile,
+    peer: Peer,
+    status: Status,
+}
+
 impl<'a> Fleet<'a> {
     /// Nothing seen yet.
     #[must_use]
@@ -68,22 +76,16 @@ impl<'a> Fleet<'a> {
 
     /// Adds a target that was observed, and drops its tasks.
     pub fn observed(&mut self, target: &Target, snapshot: Snapshot) {
+        self.looked_at(target, look(self.playbook, target, snapshot));
+    }
+
+    /// Adds a target with what was seen of it under the same playbook.
+    pub fn looked_at(&mut self, target: &Target, Seen { profile, peer, status }: Seen) {
         *self.services.entry(target.service.clone()).or_default() += 1;
         if !target.thresholds.is_empty() {
             self.thresholds.insert(target.id.clone(), target.thresholds.clone());
         }
-        let profile = profile(&self.playbook.rules_for(&target.thresholds), target, &snapshot);
-        self.peers.insert(target.id.clone(), peer(target, &snapshot));
-        let status = Status::Observed {
-            partial: snapshot.anomalies.iter().any(crate::model::Anomaly::makes_partial),
-            counts: counts(&snapshot),
-            window: snapshot.window,
-            vintage: snapshot.vintage,
-            tokio_version: snapshot.tokio_version,
-            anomalies: snapshot.anomalies,
-            // Counted when everything is judged.
-            findings: BTreeMap::new(),
-        };
+        self.peers.insert(target.id.clone(), peer);
         for (site, profile) in profile.sites {
             self.sites.entry(site).or_default().merge(profile);
         }
@@ -259,6 +261,24 @@ fn tell_moved(hotspots: &mut [Hotspot], moved: &BTreeMap<FleetSite, Vec<Moved>>)
             hotspot.related.push(format!("in the build on {on}{more} this place is {location}"));
         }
     }
+}
+
+/// Looks at one target; others can be looked at meanwhile.
+#[must_use]
+pub fn look(playbook: &Playbook, target: &Target, snapshot: Snapshot) -> Seen {
+    let profile = profile(&playbook.rules_for(&target.thresholds), target, &snapshot);
+    let peer = peer(target, &snapshot);
+    let status = Status::Observed {
+        partial: snapshot.anomalies.iter().any(crate::model::Anomaly::makes_partial),
+        counts: counts(&snapshot),
+        window: snapshot.window,
+        vintage: snapshot.vintage,
+        tokio_version: snapshot.tokio_version,
+        anomalies: snapshot.anomalies,
+        // Counted when everything is judged.
+        findings: BTreeMap::new(),
+    };
+    Seen { profile, peer, status }
 }
 
 fn peer(target: &Target, snapshot: &Snapshot) -> Peer {

@@ -31,7 +31,7 @@ pub use diagnosis::{
     Because, Counts, Coverage, Diagnosis, Distribution, Finding, FleetSite, Hotspot, Outlier, RuleFacts, RunFacts,
     SetAside, SiteFigures, SiteReport, Status, Subject, TargetReport, Unjudged, Verdict, Wait,
 };
-pub use fleet::Fleet;
+pub use fleet::{Fleet, Seen, look};
 pub use suppress::{Suppressions, parse as suppressions};
 pub use surroundings::{Surrounding, surroundings};
 pub use verdict::{Allowance, Gate};
