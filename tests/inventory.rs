@@ -174,7 +174,10 @@ fn every_mistake_in_every_file_is_told_at_once() {
             "[web]\na console=docker:\na\nb ansible_port=x rest\nc:\nd 'open\n[wbe:vars]\nx=1\n[up:children]\nwebb\n[web:chlidren]\nz\n[web:vars]\nno assignment\n",
         ),
         ("group_vars/web.yml", "- a list\n"),
-        ("host_vars/a.yml", "ansible_port: 0\nfleetdiag_thresholds: {long-pol: {age: 1s}, starved: {wait: 5}}\n"),
+        (
+            "host_vars/a.yml",
+            "ansible_port: 0\nfleetdiag_thresholds: {long-pol: {age: 1s}, starved: {wait: 5}}\ntransport: [x]\n",
+        ),
         ("group_vars/all.yml", "service: [x]\n"),
         ("cycle.yaml", "one: {children: {two: {children: {one: }}}}\n"),
     ]);
@@ -209,6 +212,7 @@ fn every_mistake_in_every_file_is_told_at_once() {
         "group_vars/web.yml:1:1: variables must be a mapping",
         "group_vars/all.yml:1:10: `service` has another meaning here than ours",
         "host_vars/a.yml:1:15: this is no port",
+        "host_vars/a.yml:3:12: `transport` has another meaning here than ours",
         "cycle.yaml:1:18: the group `one` contains itself, through `two`",
     ] {
         assert!(text.contains(expected), "{expected}\n---\n{text}");

@@ -177,13 +177,9 @@ impl Reader {
         let mut source = Source::new(&origin.path, &origin.text);
         let parsed = source.parse();
         let value = parsed.map(|node| read(&mut source, &node, &origin)).unwrap_or_default();
-        match source.finish(value) {
-            Ok(value) => value,
-            Err(complaints) => {
-                self.fail(complaints.into());
-                T::default()
-            }
-        }
+        // With what was understood, the rest is checked further.
+        self.failed(source);
+        value
     }
 
     /// The hosts that a name or range stands for, each with the port that is written behind it.
