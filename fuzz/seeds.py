@@ -1,6 +1,7 @@
 """Writes what fuzzing begins with: messages, captures, inventories and playbooks as they really are. seeds.py DIRECTORY"""
 
 import pathlib
+import subprocess
 import sys
 import zipfile
 
@@ -63,6 +64,11 @@ def main(corpus):
             seed("inventory", path.name, path.read_bytes())
     for path in (ROOT / "playbooks").rglob("*.y*ml"):
         seed("playbook", path.name, path.read_bytes())
+    scripts = ROOT / "src/collect/scripts"
+    facts = subprocess.run(["sh", scripts / "process.sh", "pid", "1", "0"], capture_output=True, check=True)
+    seed("server", "facts", facts.stdout)
+    seed("server", "health", b"curl 200 0.012\nwget 1.00 1.20\n  HTTP/1.1 503 Unavailable\n")
+    seed("server", "log", b'{"level":"error"}\n\x1b[31mERROR\x1b[0m relay: late\n<3>level=warn\n')
 
 
 main(sys.argv[1])

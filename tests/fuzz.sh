@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Throws input at everything that reads what a target, a file or a person sends: tests/fuzz.sh [SECONDS EACH [TARGET…]], by default 600.
 #
-# Targets: updates details capture inventory playbook (what each does is in tests/entries/mod.rs).
+# Targets: updates details capture inventory playbook server (what each does is in tests/entries/mod.rs).
 # With a C++ compiler these are real fuzz targets (fuzz/, with cargo-fuzz, on the ordinary toolchain): what they find is
 # kept in fuzz/artifacts, what they learn in target/fuzz/corpus. Without one, the same entry points get random and spoiled
 # input under proptest. A finding ends the script with an error.
@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 seconds=${1:-600}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(updates details capture inventory playbook)
+[ ${#targets[@]} -gt 0 ] || targets=(updates details capture inventory playbook server)
 
 if ! command -v c++ >/dev/null; then
     echo "No C++ compiler: the same entry points under proptest instead." >&2

@@ -146,8 +146,15 @@ fn seeds(of: &str) -> Vec<Vec<u8>> {
         "inventory" => ["yaml.yaml", "json.json", "ini/hosts", "priority.yaml"]
             .map(|name| fs::read(Path::new("tests/inventories").join(name)).unwrap())
             .into(),
+        "server" => vec![process_facts()],
         _ => vec![fs::read("playbooks/default.yaml").unwrap()],
     }
+}
+
+/// What the script for processes prints about one of this machine.
+fn process_facts() -> Vec<u8> {
+    let script = "src/collect/scripts/process.sh";
+    Command::new("sh").args([script, "pid", "1", "0"]).output().unwrap().stdout
 }
 
 /// A few bytes changed, doubled or cut out, here and there.
@@ -179,11 +186,11 @@ fn spoil(bytes: &[u8], how: &[(prop::sample::Index, u8, u8)]) -> Vec<u8> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
     #[test]
-    fn no_entry_point_panics_on_what_is_nearly_right(which in 0..5usize, seed: prop::sample::Index, how in spoiled()) {
+    fn no_entry_point_panics_on_what_is_nearly_right(which in 0..6usize, seed: prop::sample::Index, how in spoiled()) {
         type Entry = (&'static str, fn(&[u8]));
-        const ENTRIES: [Entry; 5] = [
+        const ENTRIES: [Entry; 6] = [
             ("stream", entries::updates), ("stream", entries::details), ("capture", entries::capture),
-            ("inventory", entries::inventory), ("playbook", entries::playbook),
+            ("inventory", entries::inventory), ("playbook", entries::playbook), ("server", entries::server),
         ];
         let (of, entry) = ENTRIES[which];
         let seeds = seeds(of);
@@ -192,7 +199,9 @@ proptest! {
 
     #[test]
     fn no_entry_point_panics_on_anything(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        for entry in [entries::updates, entries::details, entries::capture, entries::inventory, entries::playbook] {
+        for entry in
+            [entries::updates, entries::details, entries::capture, entries::inventory, entries::playbook, entries::server]
+        {
             entry(&bytes);
         }
     }

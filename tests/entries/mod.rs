@@ -13,7 +13,8 @@ use fleetdiag::decode::{self, Decoder, Glance, is_paused};
 use fleetdiag::diagnose::{Fleet, Gate, RunFacts};
 use fleetdiag::inventory::{Inventory, Pattern};
 use fleetdiag::model::{
-    Ended, Endpoint, Frame, Observation, Outcome, Received, Route, Snapshot, SpanId, Stream, Target, TargetId,
+    Ended, Endpoint, Frame, HostContext, Observation, Outcome, Received, Route, Snapshot, SpanId, Stream, Target,
+    TargetId,
 };
 use fleetdiag::plan::{Budget, Selection, SshSettings, plan};
 use fleetdiag::playbook::{self, Playbook, catalogue};
@@ -174,6 +175,26 @@ pub fn inventory(bytes: &[u8]) {
         let selection = Selection { patterns: vec![Pattern::parse("all").unwrap()], ..Selection::default() };
         let _ = plan(Some(&inventory), &selection, Budget::default(), SshSettings::default());
     }
+}
+
+/// What our commands on a server print: of its processes, of a health URL, and the end of a log.
+pub fn server(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut context = HostContext::default();
+    decode::process_facts(&mut context, &text);
+    if let Some(process) = &context.process {
+        let _ = decode::forwards(process);
+    }
+    context.health = decode::health("http://localhost/health", &text, &text).ok();
+    context.log = Some(decode::log_tail("/var/log/relay.log", &text, bytes.len() % 2 == 0));
+    let mut fleet = Fleet::new(&RULES);
+    fleet.surrounded(&target(), context);
+    let mut decoder = Decoder::new(limits());
+    let _ = decoder.update(Received(0), &[]);
+    fleet.observed(&target(), decoder.finish(&observation()));
+    let diagnosis = fleet.diagnose(RunFacts::default(), &Gate::default());
+    let options = Options { width: 80, color: false, unicode: true, top: None, verbose: true, links: None };
+    assert!(!render("human".parse().unwrap(), &diagnosis, &options).is_empty());
 }
 
 /// A playbook file.
