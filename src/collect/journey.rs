@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 use tokio::net::UnixStream;
-use tokio::sync::{MutexGuard, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -17,23 +17,21 @@ use super::examine::{self, Seen as Sight};
 use super::host_context::Question;
 use super::limits::Turns;
 use super::observe::{Nothing, Observer};
-use super::pipe::{self, Complaints, Pipe};
+use super::opening::{Cause, Opening};
+use super::pipe::{self, Pipe};
 use super::private::Directory;
 use super::ssh::{Ear, Master};
 use super::stop::Stop;
-use super::tap::{Seen, Tap};
+use super::tap::Tap;
 use super::{Curiosity, Event, Message, Progress};
 use crate::capture::{Spool, Spools};
 use crate::model::{
-    Ended, Endpoint, Failure, HostContext, Observation, Outcome, Reason, Route, SshDestination, Stage, Target, TargetId,
+    Endpoint, Failure, HostContext, Observation, Outcome, Reason, Route, SshDestination, Stage, Target, TargetId,
 };
 use crate::plan::{Budget, Plan, SshSettings};
 
 /// Longest wait before the first retry; doubles with each.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
-
-/// How long one target may keep the others of its server from opening theirs. An answer takes one round trip.
-const OPENING: Duration = Duration::from_secs(1);
 
 /// How long closing a stream may take to reach the other side.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -315,7 +313,7 @@ impl Collector {
         });
         opened.await?;
         let _socket = RemoveOnDrop(local.clone());
-        let opening = Opening { master, guard: Some(master.opening.lock().await), mark: master.mark(), end: None };
+        let opening = Opening::through(master).await;
         let stream =
             UnixStream::connect(&local).await.map_err(|error| Failure::new(Reason::SessionLost, error.to_string()))?;
         self.console(index, stream, spool, deadline, Cause::Channel(opening)).await
@@ -407,91 +405,6 @@ fn attempts(reason: Reason, most: u32) -> u32 {
 /// Where commands of a route run.
 fn shell(master: Option<&Master>) -> Shell<'_> {
     master.map_or(Shell::Here, Shell::On)
-}
-
-/// Who knows why a stream ended before it said anything.
-enum Cause<'a> {
-    /// Nobody.
-    Unknown,
-    /// The session through which its channel was opened.
-    Channel(Opening<'a>),
-    /// The process that connects to this port for us.
-    Process(Complaints, u16),
-}
-
-/// A channel that is being opened through a session.
-struct Opening<'a> {
-    master: &'a Master,
-    guard: Option<MutexGuard<'a, ()>>,
-    mark: usize,
-    /// Until here on stderr, what is said is about this channel; absent as long as we hold the guard.
-    end: Option<usize>,
-}
-
-impl Opening<'_> {
-    /// Runs `observing`, lets the next target open its channel once this one has answered, and finds out why when
-    /// it never did.
-    async fn around<F>(mut self, observing: F, seen: &Seen) -> Result<Observation, Failure>
-    where
-        F: Future<Output = Result<Observation, Nothing>>,
-    {
-        let mut observing = std::pin::pin!(observing);
-        let mut settled = std::pin::pin!(timeout(OPENING, seen.settled()));
-        let observed = loop {
-            tokio::select! {
-                biased;
-                observed = &mut observing => break observed,
-                _ = &mut settled, if self.guard.is_some() && !seen.has_ended() => {
-                    if !seen.has_ended() {
-                        self.end = Some(self.master.mark());
-                        self.guard = None;
-                    }
-                }
-            }
-        };
-        let refusal = match &observed {
-            Err(Nothing::ClosedAtOnce) => self.master.refusal_since(self.mark).await,
-            // A refusal may have come without the stream's end.
-            Err(Nothing::Failed(Failure { reason: Reason::SilentEndpoint, .. })) => {
-                let end = self.end.unwrap_or_else(|| self.master.mark());
-                self.master.refusal_between(self.mark, end)
-            }
-            _ => None,
-        };
-        drop(self.guard);
-        let observed = with_lost_session(self.master, observed).await;
-        match (observed, refusal) {
-            (Err(Nothing::Failed(_)), Some(refusal)) => Err(refusal),
-            (observed, refusal) => observed.map_err(|nothing| nothing.or(|| refusal.or_else(|| self.master.lost()))),
-        }
-    }
-}
-
-/// A stream that broke says so; that its whole session did is the better reason.
-async fn with_lost_session(
-    master: &Master,
-    mut observed: Result<Observation, Nothing>,
-) -> Result<Observation, Nothing> {
-    let failure = match &mut observed {
-        Ok(Observation { ended: Ended::Broken(failure), .. }) | Err(Nothing::Failed(failure)) => failure,
-        _ => return observed,
-    };
-    if failure.reason == Reason::StreamBroken
-        && let Some(lost) = master.lost_soon().await
-    {
-        *failure = lost.at(failure.stage);
-    }
-    observed
-}
-
-impl Nothing {
-    /// The failure, with the cause that only whoever opened the stream knows.
-    pub(super) fn or(self, cause: impl FnOnce() -> Option<Failure>) -> Failure {
-        match self {
-            Self::Failed(failure) => failure,
-            Self::ClosedAtOnce => cause().unwrap_or_else(|| Failure::new(Reason::ClosedAtOnce, "")),
-        }
-    }
 }
 
 /// `ssh` leaves the sockets of its forwards behind when it is killed.

@@ -14,7 +14,7 @@ use tokio::process::Command;
 use super::child::Group;
 use super::classify;
 use super::docker::Shell;
-use super::ssh::Stderr;
+use super::stderr::Stderr;
 use crate::model::{Failure, Reason};
 
 /// Connects stdin and stdout to port `$1` of the loopback, and ends when stdin ends. The same text always; the port is

@@ -3,24 +3,20 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use openssh::{ForwardType, Session, Socket};
 use rustix::process::Signal;
-use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::child::Group;
 use super::classify;
 use super::command::{self, Limits, NO_SUCH_PROGRAM, Output};
+use super::stderr::{REASON_DELAY, Stderr};
 use crate::model::{Endpoint, Failure, Reason, SshDestination, Stage};
 use crate::plan::{Budget, SshSettings};
-
-/// How much of what `ssh` prints is kept.
-const MAX_STDERR: usize = 16 << 10;
 
 /// `ssh` prints this at `LogLevel VERBOSE` as soon as it is authenticated.
 const AUTHENTICATED: &str = "Authenticated to ";
@@ -30,9 +26,6 @@ const SOCKET_POLL: Duration = Duration::from_millis(1);
 
 /// How long a master may take to leave by itself.
 const GRACE: Duration = Duration::from_millis(300);
-
-/// How long the reason may come after a connection broke.
-const REASON_DELAY: Duration = Duration::from_millis(500);
 
 /// Commands at once on one session: sshd allows ten (`MaxSessions`), and leaves the user's own alone.
 const COMMANDS_AT_ONCE: usize = 4;
@@ -313,86 +306,9 @@ fn stalled(stderr: &Stderr) -> Failure {
     Failure::new(Reason::AuthenticationStalled, classify::last_line(&stderr.text_from(0))).at(Stage::Authenticate)
 }
 
-/// What `ssh`, or another program, prints: always drained, the last part kept.
-#[derive(Clone)]
-pub(super) struct Stderr {
-    tail: Arc<Mutex<Tail>>,
-    changed: watch::Receiver<()>,
-}
-
-#[derive(Default)]
-struct Tail {
-    text: String,
-    /// Bytes that were dropped before `text`.
-    dropped: usize,
-}
-
-impl Stderr {
-    pub(super) fn drain<R: AsyncRead + Send + Unpin + 'static>(stderr: Option<R>) -> Self {
-        let tail: Arc<Mutex<Tail>> = Arc::default();
-        let (announce, changed) = watch::channel(());
-        let kept = Arc::clone(&tail);
-        if let Some(mut stderr) = stderr {
-            tokio::spawn(async move {
-                let mut buffer = [0; 4096];
-                while let Ok(read @ 1..) = stderr.read(&mut buffer).await {
-                    kept.lock().unwrap_or_else(PoisonError::into_inner).push(&buffer[..read]);
-                    announce.send_replace(());
-                }
-            });
-        }
-        Self { tail, changed }
-    }
-
-    fn end(&self) -> usize {
-        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.dropped + tail.text.len()
-    }
-
-    fn text_from(&self, mark: usize) -> String {
-        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.text.get(mark.saturating_sub(tail.dropped)..).unwrap_or(&tail.text).to_owned()
-    }
-
-    /// Everything, once it has ended, or as much as comes in the time in which a reason comes.
-    pub(super) async fn whole(mut self) -> String {
-        let _ = timeout(REASON_DELAY, self.wait_for(0, |_| false)).await;
-        self.text_from(0)
-    }
-
-    /// `ssh` has closed it: it is ending.
-    fn has_ended(&self) -> bool {
-        self.changed.has_changed().is_err()
-    }
-
-    /// Waits until what came after `mark` is `enough`; false when it ended first.
-    async fn wait_for(&mut self, mark: usize, enough: impl Fn(&str) -> bool) -> bool {
-        loop {
-            if enough(&self.text_from(mark)) {
-                return true;
-            }
-            if self.changed.changed().await.is_err() {
-                return enough(&self.text_from(mark));
-            }
-        }
-    }
-}
-
-impl Tail {
-    fn push(&mut self, bytes: &[u8]) {
-        self.text.push_str(&String::from_utf8_lossy(bytes));
-        if self.text.len() > MAX_STDERR {
-            let least = self.text.len() - MAX_STDERR;
-            let cut = (least..=self.text.len()).find(|&at| self.text.is_char_boundary(at)).unwrap_or(least);
-            self.text.drain(..cut);
-            self.dropped += cut;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Ear, Limits, MAX_STDERR, Master, Tail, arguments};
+    use super::{Ear, Limits, Master, arguments};
     use crate::model::{Reason, SshDestination};
     use crate::plan::{Budget, SshSettings};
     use std::fs;
@@ -532,15 +448,5 @@ mod tests {
             assert!(text.contains(&expected), "{expected}");
         }
         assert!(!text.iter().any(|text| text.contains("StrictHostKeyChecking")), "host-key policy is the user's");
-    }
-
-    #[test]
-    fn what_ssh_prints_is_kept_within_bounds() {
-        let mut tail = Tail::default();
-        for _ in 0..100 {
-            tail.push("äöü ".repeat(100).as_bytes());
-        }
-        assert!(tail.text.len() <= MAX_STDERR);
-        assert_eq!(tail.dropped + tail.text.len(), 100 * 700);
     }
 }

@@ -186,7 +186,7 @@ pub fn server(bytes: &[u8]) {
         let _ = decode::forwards(process);
     }
     context.health = decode::health("http://localhost/health", &text, &text).ok();
-    context.log = Some(decode::log_tail("/var/log/relay.log", &text, bytes.len() % 2 == 0));
+    context.log = Some(decode::log_tail("/var/log/relay.log", &text, bytes.len().is_multiple_of(2)));
     let mut fleet = Fleet::new(&RULES);
     fleet.surrounded(&target(), context);
     let mut decoder = Decoder::new(limits());
