@@ -12,6 +12,8 @@ use crate::model::{Histograms, TimeHistogram};
 const HEADER: usize = 40;
 /// The cookie of the uncompressed form; consoles never sent the other one.
 const V2_COOKIE: u32 = 0x1c84_9313;
+/// A run of zeros so long that its reader cannot turn its sign: the lowest number, as the payload writes it.
+const ENDLESS_ZEROS: [u8; 9] = [0xff; 9];
 /// Consoles record two digits. Each one more makes a histogram about ten times larger.
 const MAX_DIGITS: u32 = 3;
 
@@ -52,7 +54,7 @@ fn values(raw: &[u8]) -> Option<Histogram<u64>> {
     let word = |at: usize| Some(u32::from_be_bytes(raw.get(at..at + 4)?.try_into().ok()?));
     let payload = raw.len().checked_sub(HEADER)?;
     let is_plausible = word(0)? == V2_COOKIE && word(4)? as usize == payload && word(12)? <= MAX_DIGITS;
-    if !is_plausible {
+    if !is_plausible || raw.get(HEADER..)?.windows(ENDLESS_ZEROS.len()).any(|bytes| bytes == ENDLESS_ZEROS) {
         return None;
     }
     let mut histogram: Histogram<u64> = Deserializer::new().deserialize(&mut &*raw).ok()?;
@@ -104,6 +106,15 @@ mod tests {
         let read = details(&message.encode_to_vec()).unwrap();
         assert_eq!(read.histograms.polls.unwrap().values.len(), 2);
         assert!(read.is_legacy && read.histograms.scheduled.is_none());
+    }
+
+    #[test]
+    fn zeros_without_end_are_not_counted() {
+        let good = raw(&[1, 2, 3]);
+        let mut changed = [&good[..], &[0xff; 9], &[0; 9]].concat();
+        let payload = u32::try_from(changed.len() - HEADER).unwrap();
+        changed[4..8].copy_from_slice(&payload.to_be_bytes());
+        assert!(values(&changed).is_none());
     }
 
     #[test]
