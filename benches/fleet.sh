@@ -4,11 +4,12 @@
 #
 #   benches/fleet.sh                      # 8, 64 and 200 hosts, five rounds
 #   HOSTS="64" ROUNDS=9 benches/fleet.sh  # others
+#   RETENTION=1h benches/fleet.sh         # with consoles that remember as long as they do by default
 #
 # A host is an address of the loopback where sshd listens: four of them listen at 64 addresses. Its console is one of eight
-# real programs, started anew for each run, since what a console has to tell grows with its age. The shell that runs `true`
-# is told that it is no first one, so that it does not read the user's start-up files. CPU is that of the client's side
-# alone. Nothing else should run meanwhile.
+# real programs, started anew for each run; it remembers five seconds (RETENTION), since what it has to tell would grow with
+# its age, and so with the number of hosts. The shell that runs `true` is told that it is no first one, so that it does not
+# read the user's start-up files. CPU is that of the client's side alone. Nothing else should run meanwhile.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 hosts=${HOSTS:-"8 64 200"} rounds=${ROUNDS:-5} forks=${FORKS:-64}
@@ -81,6 +82,7 @@ END
 chmod +x "$lab/by-hand"
 
 export LAB=$lab FLEETDIAG FORKS=$forks ROUNDS=$rounds NUMBERS=$hosts XDG_RUNTIME_DIR=$lab XDG_STATE_HOME=$lab/state
+export TOKIO_CONSOLE_RETENTION=${RETENTION:-5s}
 python3 - << 'END'
 import json, os, statistics, subprocess, time
 

@@ -32,7 +32,7 @@ pub(super) fn run(program: fn(), address: SocketAddr) -> Result<(), DemoError> {
 }
 
 fn serve_console(address: SocketAddr) -> io::Result<SocketAddr> {
-    let (layer, server) = ConsoleLayer::builder().build();
+    let (layer, server) = ConsoleLayer::builder().with_default_env().build();
     let ServerParts { instrument_server, aggregator, .. } = server.into_parts();
     let relevant = FilterFn::new(|metadata| {
         let target = metadata.target();
