@@ -94,6 +94,25 @@ fn the_human_report() {
 const FAULTS: &str = "tests/fixtures/faults.fdcap";
 
 #[test]
+fn what_a_place_explains_stands_beneath_it() {
+    let mut diagnosis = diagnose(&recorded());
+    let places = |diagnosis: &Diagnosis, options: &Options| -> Vec<String> {
+        let text = render(Format::Human, diagnosis, options);
+        let is_place =
+            |line: &&str| line.trim_start().split_once('.').is_some_and(|(number, _)| number.parse::<u8>().is_ok());
+        text.lines().filter(is_place).map(|line| line.split(". ").next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(places(&diagnosis, &PLAIN)[..4], ["1", "2", "3", "4"]);
+    diagnosis.hotspots[2].explained_by = Some(diagnosis.hotspots[0].subject.clone());
+    assert_eq!(places(&diagnosis, &PLAIN)[..4], ["1", "    3", "2", "4"]);
+    assert_eq!(places(&diagnosis, &Options { verbose: true, ..PLAIN })[..4], ["1", "2", "3", "4"]);
+    assert_eq!(places(&diagnosis, &Options { top: Some(2), ..PLAIN }), ["1", "2"]);
+    // A cause that ranks behind what it explains takes nothing away from its place.
+    diagnosis.hotspots[2].explained_by = Some(diagnosis.hotspots[3].subject.clone());
+    assert_eq!(places(&diagnosis, &PLAIN)[..4], ["1", "2", "3", "4"]);
+}
+
+#[test]
 fn contention_and_distributions_of_a_recorded_fleet_are_in_every_format() {
     let print = |args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fleetdiag"));

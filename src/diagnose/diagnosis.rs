@@ -174,8 +174,8 @@ pub struct Hotspot {
     pub confidence: Confidence,
     /// Why it stands where it stands, in words.
     pub rank_reason: String,
-    /// Another place on the same hosts explains it, so it ranks after the others of its severity.
-    pub is_consequence: bool,
+    /// The place that explains it on all of its hosts: it ranks after the others of its severity then.
+    pub explained_by: Option<Subject>,
     /// What else belongs to it, a sentence each: its cause at another place, what tells its hosts from the others, the
     /// same place in other builds.
     pub related: Vec<String>,
@@ -365,6 +365,8 @@ pub struct Finding {
     pub targets: BTreeMap<TargetId, u64>,
     /// Observed targets that run the same service.
     pub targets_in_service: usize,
+    /// Another finding of the same place explains it: it stands behind the others of its severity.
+    pub explained_here: bool,
     /// What to do.
     pub remedy: String,
     /// What to look at next.

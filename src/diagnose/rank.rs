@@ -13,6 +13,7 @@ use super::distribution::Tails;
 use super::facts::{Found, SiteFacts};
 use super::hits::Hits;
 use super::profile::Places;
+use super::related::explain_here;
 use super::words::evidence;
 use crate::model::Origin;
 use crate::playbook::{Detector, Playbook, Rule, Scope};
@@ -32,7 +33,9 @@ pub(super) fn hotspots(
     let judges_lifetimes = |rule: &Rule| rule.detector().is_some_and(Detector::judges_lifetimes);
     let lifetimes: BTreeSet<_> =
         playbook.rules.iter().filter(|rule| judges_lifetimes(rule)).map(|rule| &rule.id).collect();
+    let detector = |finding: &Finding| playbook.rules.iter().find(|rule| rule.id == finding.rule)?.detector();
     let hotspot = |(subject, mut findings): (Subject, Vec<Finding>)| {
+        explain_here(&mut findings, detector);
         findings.sort_by_cached_key(|finding| (key(finding), lifetimes.contains(&finding.rule), finding.rule.clone()));
         let first = findings.first()?;
         Some(Hotspot {
@@ -40,7 +43,7 @@ pub(super) fn hotspots(
             severity: first.severity,
             confidence: first.confidence,
             rank_reason: rank_reason(first),
-            is_consequence: false,
+            explained_by: None,
             related: Vec::new(),
             findings,
         })
@@ -52,8 +55,8 @@ pub(super) fn hotspots(
 pub(super) fn rank(hotspots: &mut [Hotspot]) {
     hotspots.sort_by_cached_key(|hotspot| {
         let worst = key(&hotspot.findings[0]);
-        let Hotspot { severity, is_consequence, subject, .. } = hotspot;
-        (Reverse(*severity), *is_consequence, worst, origin(subject), subject.clone())
+        let Hotspot { severity, explained_by, subject, .. } = hotspot;
+        (Reverse(*severity), explained_by.is_some(), worst, origin(subject), subject.clone())
     });
 }
 
@@ -90,6 +93,7 @@ fn key(finding: &Finding) -> impl Ord + use<> {
     let share = finding.affected.saturating_mul(1000).checked_div(finding.of).unwrap_or(0);
     (
         Reverse(finding.severity),
+        finding.explained_here,
         Reverse(finding.confidence),
         Reverse(finding.targets.len()),
         Reverse(share),
@@ -144,6 +148,7 @@ fn finding(rule: &Rule, hits: &Hits, subject: &Subject, seen: &Evidence<'_>) -> 
         of: if detector.entry().scope == Scope::Targets { 0 } else { of },
         targets: hits.targets.clone(),
         targets_in_service,
+        explained_here: false,
         remedy: rule.remedy.clone(),
         next_checks: rule.next_checks.clone(),
         reference: rule.reference.clone(),
@@ -194,6 +199,7 @@ mod tests {
             of,
             targets: (0..hosts).map(|host| (target(host), 1)).collect(),
             targets_in_service: 3,
+            explained_here: false,
             remedy: String::new(),
             next_checks: Vec::new(),
             reference: None,
@@ -203,7 +209,7 @@ mod tests {
             severity,
             confidence,
             rank_reason: String::new(),
-            is_consequence,
+            explained_by: is_consequence.then_some(Subject::Target { service: Service("web".into()) }),
             related: Vec::new(),
             findings: vec![finding],
         }
@@ -226,7 +232,7 @@ mod tests {
         };
         let severity = second.severity.cmp(&first.severity);
         severity
-            .then(one.is_consequence.cmp(&other.is_consequence))
+            .then(one.explained_by.is_some().cmp(&other.explained_by.is_some()))
             .then(second.confidence.cmp(&first.confidence))
             .then(second.targets.len().cmp(&first.targets.len()))
             .then(share(second).cmp(&share(first)))

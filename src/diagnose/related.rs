@@ -10,7 +10,7 @@
 //!
 //! A full channel has no holder that could be told: what takes workers on the same hosts is named as perhaps its receiver.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::diagnosis::{Finding, FleetSite, Hotspot, Subject, Wait};
 use super::outliers::{Peers, told_apart};
@@ -25,12 +25,21 @@ const NAMED: usize = 3;
 pub(super) fn relate(hotspots: &mut [Hotspot], playbook: &Playbook, peers: &Peers, waits: &[Wait]) {
     let rules: BTreeMap<_, _> = playbook.rules.iter().filter_map(|rule| Some((&rule.id, rule.detector()?))).collect();
     let told = Told { hotspots, rules, waits }.told();
-    for (hotspot, (related, is_consequence)) in hotspots.iter_mut().zip(told) {
-        hotspot.is_consequence = is_consequence;
+    for (hotspot, (related, explained_by)) in hotspots.iter_mut().zip(told) {
+        hotspot.explained_by = explained_by;
         hotspot.related.extend(related);
         let found_on: BTreeSet<_> =
             hotspot.findings.iter().take(1).flat_map(|finding| finding.targets.keys()).collect();
         hotspot.related.extend(told_apart(&found_on, peers));
+    }
+}
+
+/// Marks what tasks of one place suffer from what others of the same place do.
+pub(super) fn explain_here(findings: &mut [Finding], detector: impl Fn(&Finding) -> Option<Detector>) {
+    if findings.iter().filter_map(&detector).any(takes_workers) {
+        for finding in findings {
+            finding.explained_here = detector(finding).is_some_and(waits_for_workers);
+        }
     }
 }
 
@@ -65,15 +74,17 @@ struct Told<'a> {
 }
 
 impl<'a> Told<'a> {
-    /// What each hotspot says of others, and whether others explain all of it.
-    fn told(&self) -> Vec<(Vec<String>, bool)> {
+    /// What each hotspot says of others, and the one that explains all of it in the end.
+    fn told(&self) -> Vec<(Vec<String>, Option<Subject>)> {
         let edges: Vec<_> = (0..self.hotspots.len()).map(|effect| self.causes(effect)).collect();
         let explained: Vec<_> = (0..edges.len()).map(|effect| self.is_explained(effect, &edges[effect])).collect();
-        let has_a_root: Vec<_> = (0..edges.len()).map(|effect| reaches_a_cause(effect, &edges, &explained)).collect();
         let mut told: Vec<_> = edges
             .iter()
             .enumerate()
-            .map(|(effect, edges)| (self.sentences(effect, edges), explained[effect] && has_a_root[effect]))
+            .map(|(effect, causes)| {
+                let root = root(effect, &edges, &explained).filter(|_| explained[effect]);
+                (self.sentences(effect, causes), root.map(|root| self.hotspots[root].subject.clone()))
+            })
             .collect();
         let mut effects: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (effect, edges) in edges.iter().enumerate() {
@@ -126,7 +137,7 @@ impl<'a> Told<'a> {
         let is_queue_here = effect.is_some_and(is_queue);
         if takes_workers(cause) {
             return match effect {
-                Some(Detector::Starved { .. } | Detector::SlowFirstPoll { .. }) => Some(Link::Workers),
+                Some(effect) if waits_for_workers(effect) => Some(Link::Workers),
                 Some(Detector::ChannelBacklog { .. }) => Some(Link::Perhaps),
                 Some(_) if is_queue_here && self.holder(here).is_some_and(|site| is_site(there, site)) => {
                     Some(Link::Holder)
@@ -208,21 +219,25 @@ impl<'a> Told<'a> {
     }
 }
 
-/// Whether following causes comes to one that nothing explains: places that explain each other in a circle are all causes.
-fn reaches_a_cause(from: usize, edges: &[Vec<Edge<'_>>], explained: &[bool]) -> bool {
+/// The nearest cause that nothing explains; none for places that explain each other in a circle, which are all causes.
+fn root(from: usize, edges: &[Vec<Edge<'_>>], explained: &[bool]) -> Option<usize> {
     let mut seen = BTreeSet::from([from]);
-    let mut left = vec![from];
-    while let Some(at) = left.pop() {
+    let mut left = VecDeque::from([from]);
+    while let Some(at) = left.pop_front() {
         for edge in edges[at].iter().filter(|edge| edge.link != Link::Perhaps) {
             if !explained[edge.cause] {
-                return true;
+                return Some(edge.cause);
             }
             if seen.insert(edge.cause) {
-                left.push(edge.cause);
+                left.push_back(edge.cause);
             }
         }
     }
-    false
+    None
+}
+
+fn waits_for_workers(detector: Detector) -> bool {
+    matches!(detector, Detector::Starved { .. } | Detector::SlowFirstPoll { .. })
 }
 
 fn takes_workers(detector: Detector) -> bool {
@@ -321,6 +336,7 @@ mod tests {
                 of: 1,
                 targets: hosts.iter().map(|host| (target(host), 1)).collect(),
                 targets_in_service: 3,
+                explained_here: false,
                 remedy: String::new(),
                 next_checks: Vec::new(),
                 reference: None,
@@ -331,7 +347,7 @@ mod tests {
             severity: Severity::Warning,
             confidence: Confidence::High,
             rank_reason: String::new(),
-            is_consequence: false,
+            explained_by: None,
             related: Vec::new(),
             findings: names.iter().map(finding).collect(),
         }
@@ -349,10 +365,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn who_takes_workers_stands_before_who_waits_for_them_at_one_place() {
+        let playbook = built_in();
+        let detector = |finding: &Finding| playbook.rule(&finding.name).unwrap().detector();
+        let marked = |names: &[&str]| {
+            let mut findings = found(tasks("a.rs"), names, &["a"]).findings;
+            explain_here(&mut findings, detector);
+            findings.iter().map(|finding| finding.explained_here).collect::<Vec<_>>()
+        };
+        assert_eq!(marked(&["starved", "long-poll", "busy"]), [true, false, false]);
+        assert_eq!(marked(&["slow-first-poll", "starved", "task-leak"]), [false; 3]);
+    }
+
     /// Which of the hotspots are consequences, and what each says.
     fn related(mut hotspots: Vec<Hotspot>, waits: &[Wait]) -> Vec<(bool, String)> {
         relate(&mut hotspots, &built_in(), &Peers::new(), waits);
-        hotspots.into_iter().map(|hotspot| (hotspot.is_consequence, hotspot.related.join("; "))).collect()
+        hotspots.into_iter().map(|hotspot| (hotspot.explained_by.is_some(), hotspot.related.join("; "))).collect()
     }
 
     fn row(is_consequence: bool, words: &str) -> (bool, String) {

@@ -116,10 +116,10 @@ impl Page {
     }
 
     /// A place beside its label: a link, where there is somewhere to lead to.
-    pub(super) fn place(&mut self, label: &str, label_width: usize, style: Style, subject: &Subject) {
+    pub(super) fn place(&mut self, indent: usize, label: &str, label_width: usize, style: Style, subject: &Subject) {
         let text = escape(&words::place(subject));
         let url = self.options.links.as_ref().and_then(|format| format.url(subject));
-        self.beside(0, label, label_width, style, &text, |page, line| {
+        self.beside(indent, label, label_width, style, &text, |page, line| {
             let line = page.paint(BOLD, line);
             url.as_ref().map_or(line.clone(), |url| link(url, &line))
         });

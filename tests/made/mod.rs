@@ -76,6 +76,7 @@ fn finding(rule: usize, severity: Severity, text: &str, on: &[TargetId], hosts: 
         of: 12,
         targets: on.iter().map(|id| (id.clone(), 3)).collect(),
         targets_in_service: hosts,
+        explained_here: false,
         remedy: format!("do `this` {text}"),
         next_checks: vec![format!("is it {text}?")],
         reference: Some("https://docs.rs/tokio-console".into()),
@@ -93,7 +94,7 @@ pub fn fleet(hosts: usize, sites: usize, text: &str) -> Diagnosis {
             severity: severities[at * 3 / sites.clamp(1, 40)],
             confidence: Confidence::High,
             rank_reason: format!("because {text}"),
-            is_consequence: false,
+            explained_by: None,
             related: Vec::new(),
             findings: vec![finding(
                 at % 4 + 1,

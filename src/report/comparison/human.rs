@@ -40,7 +40,7 @@ fn style(kind: Kind) -> Style {
 
 fn change(page: &mut Page, comparison: &Comparison, change: &Change) {
     page.blank();
-    page.place(&change.kind.as_str().to_uppercase(), 8, style(change.kind), &change.subject);
+    page.place(0, &change.kind.as_str().to_uppercase(), 8, style(change.kind), &change.subject);
     let mut beside = words::beside(&change.subject);
     beside.extend(super::moved(change));
     if !beside.is_empty() {

@@ -45,36 +45,47 @@ fn headline(page: &mut Page, diagnosis: &Diagnosis) {
 }
 
 fn hotspots(page: &mut Page, diagnosis: &Diagnosis) {
-    let shown = page.options.shown(diagnosis.hotspots.len());
-    for (index, hotspot) in diagnosis.hotspots.iter().take(shown).enumerate() {
+    let shown = &diagnosis.hotspots[..page.options.shown(diagnosis.hotspots.len())];
+    // What another place explains stands beneath it, where that is shown and was ranked before.
+    let beneath = |at: usize, hotspot: &Hotspot| {
+        let cause = hotspot.explained_by.as_ref().filter(|_| !page.options.verbose)?;
+        shown[..at].iter().position(|other| other.subject == *cause)
+    };
+    let causes: Vec<_> = shown.iter().enumerate().map(|(at, hotspot)| beneath(at, hotspot)).collect();
+    for (index, hotspot) in shown.iter().enumerate().filter(|(index, _)| causes[*index].is_none()) {
         page.blank();
-        place(page, index + 1, hotspot);
+        place(page, 0, index + 1, hotspot);
         code::human(page, diagnosis.code_at(&hotspot.subject), 4, LABEL + 2);
         times(page, diagnosis, hotspot);
         for finding in &hotspot.findings {
-            self::finding(page, finding, hotspot.is_consequence);
+            self::finding(page, 4, finding, hotspot.explained_by.is_some());
+        }
+        let effects = shown.iter().enumerate().filter(|(effect, _)| causes[*effect] == Some(index));
+        for (effect, hotspot) in effects {
+            place(page, 4, effect + 1, hotspot);
+            hotspot.findings.iter().for_each(|finding| self::finding(page, 8, finding, true));
         }
     }
-    let left_out = diagnosis.hotspots.len() - shown;
+    let left_out = diagnosis.hotspots.len() - shown.len();
     if left_out > 0 {
         page.blank();
         page.paragraph(0, DIM, &format!("{} not shown, by --top", words::count(left_out, "more place")));
     }
 }
 
-fn place(page: &mut Page, number: usize, hotspot: &Hotspot) {
+fn place(page: &mut Page, indent: usize, number: usize, hotspot: &Hotspot) {
     let number = format!("{number}.");
-    page.place(&number, 4, DIM, &hotspot.subject);
+    page.place(indent, &number, 4, DIM, &hotspot.subject);
     let mut beside = words::beside(&hotspot.subject);
     if page.options.verbose {
         beside.push(hotspot.rank_reason.clone());
     }
     if !beside.is_empty() {
         let dot = page.glyph(" · ", " | ");
-        page.paragraph(4, DIM, &escape(&beside.join(dot)));
+        page.paragraph(indent + 4, DIM, &escape(&beside.join(dot)));
     }
     for related in &hotspot.related {
-        page.labelled(4, page.glyph("↳", "->"), 2, DIM, &escape(related));
+        page.labelled(indent + 4, page.glyph("↳", "->"), 2, DIM, &escape(related));
     }
 }
 
@@ -90,29 +101,35 @@ fn times(page: &mut Page, diagnosis: &Diagnosis, hotspot: &Hotspot) {
     }
 }
 
-fn finding(page: &mut Page, finding: &Finding, is_consequence: bool) {
+fn finding(page: &mut Page, indent: usize, finding: &Finding, is_consequence: bool) {
     let label = format!("{} {}", finding.severity.as_str().to_uppercase(), finding.name);
-    page.labelled(4, &escape(&label), 2, of_severity(finding.severity), &escape(&finding.message));
+    page.labelled(indent, &escape(&label), 2, of_severity(finding.severity), &escape(&finding.message));
     let targets: Vec<_> = finding.targets.keys().map(ToString::to_string).collect();
     let of = format!("({} of {})", targets.len(), finding.targets_in_service);
     let on = format!("{} {of}", escape(&fold(targets.iter().map(String::as_str))));
-    page.labelled(6, "on", LABEL, DIM, &on);
-    page.labelled(6, "seen", LABEL, DIM, &escape(&finding.evidence));
+    page.labelled(indent + 2, "on", LABEL, DIM, &on);
+    page.labelled(indent + 2, "seen", LABEL, DIM, &escape(&finding.evidence));
     for cap in &finding.caps {
-        page.labelled(6, "but", LABEL, DIM, &escape(&format!("{} confidence: {cap}", finding.confidence.as_str())));
+        page.labelled(
+            indent + 2,
+            "but",
+            LABEL,
+            DIM,
+            &escape(&format!("{} confidence: {cap}", finding.confidence.as_str())),
+        );
     }
     // What is only worth knowing takes little room, and so does what its cause has said already.
     if (finding.severity == Severity::Info || is_consequence) && !page.options.verbose {
         return;
     }
-    page.labelled(6, "do", LABEL, DIM, &escape(&finding.remedy));
+    page.labelled(indent + 2, "do", LABEL, DIM, &escape(&finding.remedy));
     let checks = if page.options.verbose { usize::MAX } else { 1 };
     for check in finding.next_checks.iter().take(checks) {
-        page.labelled(6, "next", LABEL, DIM, &escape(check));
+        page.labelled(indent + 2, "next", LABEL, DIM, &escape(check));
     }
     if page.options.verbose {
         let reference = finding.reference.iter().map(|url| format!(", {url}")).collect::<String>();
-        page.labelled(6, "rule", LABEL, DIM, &escape(&format!("{}{reference}", finding.rule)));
+        page.labelled(indent + 2, "rule", LABEL, DIM, &escape(&format!("{}{reference}", finding.rule)));
     }
 }
 

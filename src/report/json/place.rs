@@ -96,7 +96,7 @@ pub(in crate::report) fn place<'a>(diagnosis: &'a Diagnosis, hotspot: &'a Hotspo
         severity: hotspot.severity.as_str(),
         confidence: hotspot.confidence.as_str(),
         rank_reason: &hotspot.rank_reason,
-        is_consequence: hotspot.is_consequence,
+        is_consequence: hotspot.explained_by.is_some(),
         related: &hotspot.related,
         subject: subject(&hotspot.subject),
         code: diagnosis.code_at(&hotspot.subject).map(code::json),
