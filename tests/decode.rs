@@ -244,6 +244,9 @@ fn ticks_that_come_late_tell_that_the_process_waits_for_a_cpu() {
     assert_eq!(ticks(&[0, 5, 0, 20, 3]), None, "a busy machine");
     assert_eq!(ticks(&[700, 5, 0, 7, 3]), None, "we attached between two ticks");
     assert_eq!(ticks(&[0, 0, 900, 0, 0]), Some(900), "and made up for it");
+    assert_eq!(ticks(&[0, 0, 0, 900]), Some(900), "at the end of the window, where nothing makes up for it");
+    assert_eq!(ticks(&[0, 0, 0, 0, 0, 150]), Some(150));
+    assert_eq!(ticks(&[0, 900, 0, 0, 0]), Some(900), "while we attached");
     assert_eq!(ticks(&[0, 900]), None, "nobody knows how long a tick is");
 }
 

@@ -5,7 +5,7 @@
 //! target's own clock; an entity that is absent from an update has not changed.
 //!
 //! Updates are read in place (`proto`, `message`) and folded (`fold`, `arrive`, `finish`, over `entities` and `sites`); what
-//! is odd about them is counted on the way and told at the end (`odd`).
+//! is odd about them is counted on the way and told at the end (`odd`, with `ticks`).
 
 mod arrive;
 mod details;
@@ -23,6 +23,7 @@ mod poll_ops;
 mod proto;
 mod sites;
 mod suspects;
+mod ticks;
 mod value;
 mod wire;
 mod words;

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::Decoder;
 use super::message::Part;
+use super::{Decoder, ticks};
 use crate::model::{Anomaly, Ended, Observation, Vintage};
 
 /// A console since 0.3 whose full state reaches 4 MiB halves its own retention until the state fits, and keeps it halved.
@@ -94,12 +94,10 @@ impl Decoder {
         self.intervals.iter().max().copied().unwrap_or(Duration::MAX)
     }
 
-    /// How late the latest tick was. Ticks come at a fixed distance, and one that was late is followed by a shorter one:
-    /// what is longer than the mean was late. The first interval begins when we attached, not at a tick.
+    /// How late the latest tick was. The first interval begins when we attached, not at a tick. The window ends with a tick,
+    /// however late that one comes.
     fn late_ticks(&self) -> Option<Duration> {
-        let ticks = self.intervals.get(1..).filter(|ticks| ticks.len() > 1 && !self.paused)?;
-        let mean = ticks.iter().sum::<Duration>() / u32::try_from(ticks.len()).ok()?;
-        let late = ticks.iter().max()?.saturating_sub(mean);
+        let late = self.intervals.get(1..).filter(|_| !self.paused).and_then(ticks::latest)?;
         (late >= NOTABLE_LATENESS).then_some(late)
     }
 
