@@ -3,6 +3,7 @@
 //! Nothing here reads a file, a socket, the clock or the environment.
 
 mod anomaly;
+mod by_id;
 mod code;
 mod evidence;
 mod failure;

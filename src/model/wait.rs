@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::by_id::ById;
 use super::{AsyncOp, AttributeValue, Resource, Snapshot, SpanId, TargetTime, Task, TaskState};
 
 /// What kind of thing a task waits for.
@@ -112,54 +113,38 @@ impl Snapshot {
     }
 }
 
-/// Entities by span id. Ids are used again, so each leads to every entity that had it, oldest first.
+/// What async ops and resources name.
 struct Index<'a> {
     snapshot: &'a Snapshot,
-    tasks: HashMap<SpanId, Vec<&'a Task>>,
-    resources: HashMap<SpanId, Vec<&'a Resource>>,
-    ops: HashMap<SpanId, Vec<&'a AsyncOp>>,
-}
-
-fn by_id<T>(all: &[T], wanted: impl Fn(&T) -> bool, id: impl Fn(&T) -> SpanId) -> HashMap<SpanId, Vec<&T>> {
-    let mut index: HashMap<_, Vec<_>> = HashMap::new();
-    for entity in all.iter().filter(|entity| wanted(entity)) {
-        index.entry(id(entity)).or_default().push(entity);
-    }
-    index
-}
-
-/// The one that was there at `at`.
-fn there<'a, T>(
-    index: &HashMap<SpanId, Vec<&'a T>>,
-    id: SpanId,
-    at: TargetTime,
-    created: impl Fn(&T) -> TargetTime,
-) -> Option<&'a T> {
-    index.get(&id)?.iter().rev().find(|entity| created(entity) <= at).copied()
+    tasks: ById<'a, Task>,
+    resources: ById<'a, Resource>,
+    ops: ById<'a, AsyncOp>,
 }
 
 impl<'a> Index<'a> {
     fn new(snapshot: &'a Snapshot) -> Self {
-        let polling: std::collections::HashSet<_> = snapshot.async_ops.iter().filter_map(|op| op.task).collect();
+        let (ops, resources) = (&snapshot.async_ops, &snapshot.resources);
+        let wholes = resources.iter().filter_map(|resource| resource.parent);
+        let waited_for = ops.iter().filter_map(|op| op.resource).chain(wholes);
         Self {
             snapshot,
-            tasks: by_id(&snapshot.tasks, |task| polling.contains(&task.id), |task| task.id),
-            resources: by_id(&snapshot.resources, |_| true, |resource| resource.id),
-            ops: by_id(&snapshot.async_ops, |_| true, |op| op.id),
+            tasks: ById::new(&snapshot.tasks, ops.iter().filter_map(|op| op.task), |task| (task.id, task.created_at)),
+            resources: ById::new(resources, waited_for, |resource| (resource.id, resource.created_at)),
+            ops: ById::new(ops, ops.iter().filter_map(|op| op.parent), |op| (op.id, op.created_at)),
         }
     }
 
     /// The task that polled the operation last. It may be younger than the operation, but not than its last poll.
     fn task(&self, op: &AsyncOp) -> Option<&'a Task> {
-        there(&self.tasks, op.task?, op.last_poll_started.max(Some(op.created_at))?, |task| task.created_at)
+        self.tasks.there(op.task?, op.last_poll_started.max(Some(op.created_at))?)
     }
 
     fn parent(&self, op: &AsyncOp) -> Option<&'a AsyncOp> {
-        there(&self.ops, op.parent?, op.created_at, |op| op.created_at)
+        self.ops.there(op.parent?, op.created_at)
     }
 
     fn resource(&self, id: SpanId, at: TargetTime) -> Option<&'a Resource> {
-        there(&self.resources, id, at, |resource| resource.created_at)
+        self.resources.there(id, at)
     }
 
     /// What an operation is on: where it is on a part (the semaphore inside a mutex), the whole.
