@@ -315,9 +315,9 @@ fn made(number: usize, load: u64, held: bool) -> Seen {
     let mut tasks: Vec<_> = (1..=5 + load * 5).map(task).collect();
     tasks.sort_by_key(|task| (task.created_at, task.id));
     let histogram = |task: &Task| {
-        let mut values = hdrhistogram::Histogram::new(2).unwrap();
+        let mut values = hdrhistogram::Histogram::<u64>::new(2).unwrap();
         (1..=load * 7).for_each(|time| values.record(time * 100_000 * task.id.0).unwrap());
-        Some(TimeHistogram { values, outliers: load % 2, highest_outlier: None })
+        Some(TimeHistogram { outliers: load % 2, ..TimeHistogram::of(&values) })
     };
     let close = tasks
         .iter()

@@ -14,8 +14,8 @@ const HEADER: usize = 40;
 const V2_COOKIE: u32 = 0x1c84_9313;
 /// A run of zeros so long that its reader cannot turn its sign: the lowest number, as the payload writes it.
 const ENDLESS_ZEROS: [u8; 9] = [0xff; 9];
-/// Consoles record two digits. Each one more makes a histogram about ten times larger.
-const MAX_DIGITS: u32 = 3;
+/// Consoles record two digits, in every version. Each one more makes a histogram about ten times larger.
+const MAX_DIGITS: u32 = 2;
 
 /// What one message of `WatchTaskDetails` holds.
 pub(super) struct Details {
@@ -30,9 +30,7 @@ pub(super) fn details(bytes: &[u8]) -> Result<Details, Malformed> {
     let message = TaskDetails::decode(bytes)?;
     let is_legacy = matches!(message.poll_times_histogram, Some(PollTimesHistogram::LegacyHistogram(_)));
     let polls = message.poll_times_histogram.map(|polls| match polls {
-        PollTimesHistogram::LegacyHistogram(raw) => {
-            Some(TimeHistogram { values: values(&raw)?, outliers: 0, highest_outlier: None })
-        }
+        PollTimesHistogram::LegacyHistogram(raw) => values(&raw).as_ref().map(TimeHistogram::of),
         PollTimesHistogram::Histogram(histogram) => times(&histogram),
     });
     let scheduled = message.scheduled_times_histogram.map(|histogram| times(&histogram));
@@ -43,9 +41,9 @@ pub(super) fn details(bytes: &[u8]) -> Result<Details, Malformed> {
 
 fn times(from: &DurationHistogram) -> Option<TimeHistogram> {
     Some(TimeHistogram {
-        values: values(&from.raw_histogram)?,
         outliers: from.high_outliers,
         highest_outlier: from.highest_outlier.map(std::time::Duration::from_nanos),
+        ..TimeHistogram::of(&values(&from.raw_histogram)?)
     })
 }
 
@@ -57,10 +55,7 @@ fn values(raw: &[u8]) -> Option<Histogram<u64>> {
     if !is_plausible || raw.get(HEADER..)?.windows(ENDLESS_ZEROS.len()).any(|bytes| bytes == ENDLESS_ZEROS) {
         return None;
     }
-    let mut histogram: Histogram<u64> = Deserializer::new().deserialize(&mut &*raw).ok()?;
-    // Limits differ between targets; sums over them must hold all.
-    histogram.auto(true);
-    Some(histogram)
+    Deserializer::new().deserialize(&mut &*raw).ok()
 }
 
 #[cfg(test)]
@@ -96,15 +91,15 @@ mod tests {
         };
         let read = details(&message.encode_to_vec()).unwrap();
         let polls = read.histograms.polls.unwrap();
-        assert_eq!((polls.values.len(), polls.values.value_at_quantile(0.5)), (3, 2007));
+        assert_eq!((polls.count(), polls.percentile(50)), (3, 2007));
         assert_eq!((polls.outliers, polls.highest_outlier), (1, Some(Duration::from_secs(7))));
-        assert_eq!(read.histograms.scheduled.unwrap().values.len(), 3);
+        assert_eq!(read.histograms.scheduled.unwrap().count(), 3);
         assert!(!read.is_legacy && read.unreadable == 0);
 
         message.poll_times_histogram = Some(PollTimesHistogram::LegacyHistogram(raw(&[5, 6])));
         message.scheduled_times_histogram = None;
         let read = details(&message.encode_to_vec()).unwrap();
-        assert_eq!(read.histograms.polls.unwrap().values.len(), 2);
+        assert_eq!(read.histograms.polls.unwrap().count(), 2);
         assert!(read.is_legacy && read.histograms.scheduled.is_none());
     }
 
@@ -127,7 +122,7 @@ mod tests {
             changed
         };
         assert!(values(&with(4, &u32::MAX.to_be_bytes())).is_none(), "payload");
-        assert!(values(&with(12, &5u32.to_be_bytes())).is_none(), "digits");
+        assert!(values(&with(12, &3u32.to_be_bytes())).is_none(), "digits");
         assert!(values(&with(0, &0x1c84_9314_u32.to_be_bytes())).is_none(), "compressed");
         assert!(values(&good[..good.len() - 1]).is_none());
         assert!(values(&good[..HEADER - 1]).is_none());

@@ -68,28 +68,29 @@ impl Times {
         self.tasks += 1;
         self.outliers = self.outliers.saturating_add(histogram.outliers);
         self.highest_outlier = self.highest_outlier.max(histogram.highest_outlier);
-        self.add_values(&histogram.values);
+        let Some(sum) = self.values_to_change() else { return };
+        // The longest first, so that the sum grows at once to what it must hold. Nothing is beyond what it can.
+        for (time, count) in histogram.recorded.iter().rev() {
+            let _ = sum.record_n(*time, *count);
+        }
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
         self.tasks = self.tasks.saturating_add(other.tasks);
         self.outliers = self.outliers.saturating_add(other.outliers);
         self.highest_outlier = self.highest_outlier.max(other.highest_outlier);
-        if let Some(values) = &other.values {
-            self.add_values(values);
+        let Some(values) = &other.values else { return };
+        if let Some(sum) = self.values_to_change() {
+            let _ = sum.add(values);
         }
     }
 
-    fn add_values(&mut self, values: &Histogram<u64>) {
+    /// With two digits, as the console keeps. Targets may have different limits, so it grows by itself.
+    fn values_to_change(&mut self) -> Option<&mut Histogram<u64>> {
         if self.values.is_none() {
-            // Two digits, as the console keeps; targets may have different limits, so it grows.
             self.values = Histogram::new(2).ok();
         }
-        if let Some(sum) = &mut self.values {
-            sum.auto(true);
-            // It grows by itself, so nothing is beyond its range.
-            let _ = sum.add(values);
-        }
+        self.values.as_mut()
     }
 
     /// Percentiles and bars; nothing when no task was looked at closely.
@@ -126,7 +127,7 @@ mod tests {
     fn histogram(limit: u64, values: &[u64]) -> TimeHistogram {
         let mut histogram = Histogram::new_with_max(limit, 2).unwrap();
         values.iter().for_each(|value| histogram.record(*value).unwrap());
-        TimeHistogram { values: histogram, outliers: 0, highest_outlier: None }
+        TimeHistogram::of(&histogram)
     }
 
     #[test]
@@ -151,5 +152,22 @@ mod tests {
         assert_eq!(distribution.bars[0], (Duration::from_micros(2), 1), "{:?}", distribution.bars);
         assert!((2900..3100).contains(&(distribution.p50.as_nanos() as u64)), "{distribution:?}");
         assert_eq!(Times::default().distribution(), None);
+    }
+
+    #[test]
+    fn times_beyond_all_measure_are_held() {
+        let mut sum = Times::default();
+        let recorded = [(0, 1), (u64::MAX, 1)].into();
+        sum.add(Some(&TimeHistogram { recorded, ..histogram(1_000, &[]) }));
+        let distribution = sum.distribution().unwrap();
+        assert_eq!((distribution.count, distribution.max), (2, Duration::from_nanos(u64::MAX)));
+    }
+
+    #[test]
+    fn where_no_histogram_was_read_none_is_kept() {
+        let mut sum = Times::default();
+        sum.merge(&Times::default());
+        sum.add(None);
+        assert!(sum.values.is_none());
     }
 }

@@ -103,7 +103,7 @@ impl ObservationWindow {
 }
 
 /// Poll and scheduled-time histograms of one task, in nanoseconds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Histograms {
     /// Time inside finished polls.
     pub polls: Option<TimeHistogram>,
@@ -111,15 +111,43 @@ pub struct Histograms {
     pub scheduled: Option<TimeHistogram>,
 }
 
-/// A histogram with what lay beyond its range.
-#[derive(Clone, Debug, PartialEq)]
+/// A histogram with what lay beyond its range. Most of its many counters are zero, so only the others are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimeHistogram {
-    /// Values up to the target's limit (1 s by default); larger ones are recorded as the limit.
-    pub values: Histogram<u64>,
+    /// Times in nanoseconds, ascending and each the highest of its counter, with how often it was measured. Times beyond
+    /// the target's limit (1 s by default) are recorded as the limit.
+    pub recorded: Box<[(u64, u64)]>,
     /// How many values were beyond the limit.
     pub outliers: u64,
     /// The largest of them.
     pub highest_outlier: Option<Duration>,
+}
+
+impl TimeHistogram {
+    /// What a histogram has recorded, of which nothing is known to lie beyond its range.
+    #[must_use]
+    pub fn of(values: &Histogram<u64>) -> Self {
+        let recorded = values.iter_recorded().map(|value| (value.value_iterated_to(), value.count_at_value()));
+        Self { recorded: recorded.collect(), outliers: 0, highest_outlier: None }
+    }
+
+    /// How many times were measured.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.recorded.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
+    }
+
+    /// The time in nanoseconds that so many of a hundred do not exceed; zero when none was measured.
+    #[must_use]
+    pub fn percentile(&self, percent: u8) -> u64 {
+        let rank = (u128::from(self.count()) * u128::from(percent)).div_ceil(100);
+        let mut below = 0;
+        let reached = self.recorded.iter().find(|(_, count)| {
+            below += u128::from(*count);
+            below >= rank
+        });
+        reached.or(self.recorded.last()).map_or(0, |(time, _)| *time)
+    }
 }
 
 /// Which console-subscriber release the target runs, as narrowly as the wire tells.
@@ -147,5 +175,34 @@ impl fmt::Display for Vintage {
             Self::Before05 => "console-subscriber before 0.5",
             Self::Since05 => "console-subscriber 0.5 or newer",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TimeHistogram;
+    use hdrhistogram::Histogram;
+
+    #[test]
+    fn percentiles_are_those_of_the_histogram_itself() {
+        let mut values = Histogram::<u64>::new_with_max(1_000_000_000, 2).unwrap();
+        (1..=997).for_each(|time: u64| values.record_n(time.pow(3), time % 5).unwrap());
+        let kept = TimeHistogram::of(&values);
+        assert_eq!(kept.count(), values.len());
+        for percent in [1, 50, 90, 99, 100] {
+            let same = values.value_at_percentile(f64::from(percent));
+            assert_eq!(kept.percentile(percent), same, "{percent}");
+        }
+        assert_eq!(TimeHistogram::of(&Histogram::new(2).unwrap()).percentile(99), 0);
+    }
+
+    #[test]
+    fn little_is_kept_of_a_histogram_that_is_almost_empty() {
+        let mut values = Histogram::<u64>::new_with_max(1_000_000_000, 2).unwrap();
+        values.record_n(50_000, 3).unwrap();
+        assert_eq!(TimeHistogram::of(&values).recorded.as_ref(), [(values.max(), 3)]);
+        let counts_beyond_counting =
+            TimeHistogram { recorded: [(1, u64::MAX), (2, u64::MAX)].into(), ..TimeHistogram::of(&values) };
+        assert_eq!((counts_beyond_counting.count(), counts_beyond_counting.percentile(100)), (u64::MAX, 1));
     }
 }

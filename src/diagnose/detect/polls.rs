@@ -48,10 +48,10 @@ pub(super) fn long(
 
 /// The histogram of a task that was polled in the window, where it was read: an average hides that 1 of 100 is long.
 fn long_tail(task: &Task, context: &Context<'_>, p99: Duration) -> Option<Hit> {
-    let polls = &context.details.get(&(task.id, task.created_at))?.polls.as_ref()?.values;
-    let value = polls.value_at_quantile(0.99);
-    let is_long = polls.len() >= FEWEST_FOR_P99 && value >= nanos(p99);
-    let hit = Hit { measure: Measure::P99, ..Hit::sure(value, polls.len()) };
+    let polls = context.details.get(&(task.id, task.created_at))?.polls.as_ref()?;
+    let (count, value) = (polls.count(), polls.percentile(99));
+    let is_long = count >= FEWEST_FOR_P99 && value >= nanos(p99);
+    let hit = Hit { measure: Measure::P99, ..Hit::sure(value, count) };
     is_long.then(|| hit.capped(Confidence::Medium, WHOLE_LIFE))
 }
 
@@ -177,7 +177,7 @@ mod tests {
         let mut values = Histogram::new_with_max(1_000_000_000, 2).unwrap();
         values.record_n(50_000, short).unwrap();
         values.record_n(nanos(length), long).unwrap();
-        let polls = Some(TimeHistogram { values, outliers: 0, highest_outlier: None });
+        let polls = Some(TimeHistogram::of(&values));
         let details = BTreeMap::from([((SpanId(1), at(1)), Histograms { polls, scheduled: None })]);
         let stats = TaskStats { polls: short + long, ..TaskStats::default() };
         let task = Task {
