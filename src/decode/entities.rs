@@ -71,12 +71,15 @@ impl<T: Entity> Entities<T> {
         self.all.len() + self.renewed.len()
     }
 
-    /// Makes room for so many more, once instead of by doubling.
+    /// Makes room for so many more: just for these at first, since most targets announce everything at once; where
+    /// more come later still more will, so that there is a quarter to spare then.
     pub(super) fn reserve(&mut self, more: usize) {
-        if self.all.is_empty() {
-            self.places.reserve(more, |_| 0);
-            self.all.reserve_exact(more);
-            self.stages.reserve_exact(more);
+        let Self { places, hash, all, stages, .. } = self;
+        if more > all.capacity() - all.len() {
+            let more = if all.is_empty() { more } else { more + (all.len() + more) / 4 };
+            places.reserve(more, |place| all.get(*place as usize).map_or(0, |entity| hash.hash_one(entity.id().0)));
+            all.reserve_exact(more);
+            stages.reserve_exact(more);
         }
     }
 
@@ -117,6 +120,7 @@ impl<T: Entity> Entities<T> {
 
     fn push(&mut self, id: u64, entity: T, stage: Stage) -> bool {
         let Ok(place) = u32::try_from(self.all.len()) else { return false };
+        self.reserve(1);
         let Self { places, hash, all, .. } = self;
         let id_at = |place: &u32| all.get(*place as usize).map(|entity| entity.id().0);
         let slot = places.entry(
@@ -168,12 +172,13 @@ impl<T: Entity> Entities<T> {
     }
 
     /// Every entity that has had statistics, and how many have had none.
-    pub(super) fn into_known(mut self) -> (Vec<T>, u64) {
-        let before = self.all.len();
-        let mut stages = self.stages.iter();
-        self.all.retain(|_| stages.next().is_none_or(|stage| *stage != Stage::Announced));
-        let incomplete = (before - self.all.len()) as u64;
-        (self.all, incomplete)
+    pub(super) fn into_known(self) -> (Vec<T>, u64) {
+        let Self { mut all, stages, .. } = self;
+        let before = all.len();
+        let mut stages = stages.iter();
+        all.retain(|_| stages.next().is_none_or(|stage| *stage != Stage::Announced));
+        let incomplete = (before - all.len()) as u64;
+        (all, incomplete)
     }
 }
 
@@ -234,5 +239,32 @@ impl Entity for AsyncOp {
     fn adopt(&mut self, announced: Self) {
         let Self { source, resource, parent, .. } = announced;
         (self.source, self.resource, self.parent) = (source, resource, parent);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Entities;
+    use crate::decode::message;
+    use crate::decode::words::Words;
+    use crate::model::{AsyncOp, SpanId};
+
+    fn announce(entities: &mut Entities<AsyncOp>, ids: std::ops::Range<u64>) {
+        let op = |id| message::AsyncOp::default().into_model(SpanId(id), &mut Words::default());
+        ids.for_each(|id| assert!(entities.announce(id, op(id), true)));
+    }
+
+    #[test]
+    fn what_comes_at_once_fits_and_what_comes_later_does_not_double_the_room() {
+        let mut entities = Entities::default();
+        entities.reserve(1000);
+        announce(&mut entities, 0..1000);
+        assert_eq!(entities.all.capacity(), 1000);
+        announce(&mut entities, 1000..1001);
+        let room = entities.all.capacity();
+        assert!((1100..1300).contains(&room), "{room}");
+        announce(&mut entities, 0..1001);
+        assert_eq!((entities.len(), entities.all.capacity()), (1001, room), "repetitions need none");
+        assert!((0..1001).all(|id| entities.contains(id)));
     }
 }

@@ -23,7 +23,7 @@ use crate::model::{
 pub struct Limits {
     /// Most tasks, resources and async ops together.
     pub entities: usize,
-    /// Most tasks whose histograms are kept; each takes some 25 to 500 kB.
+    /// Most tasks whose histograms are kept; each takes 16 bytes for each time that differs, at most 240 kB.
     pub details: usize,
 }
 
@@ -196,7 +196,7 @@ impl Decoder {
         let mut dropped = 0;
         for entry in part.entries(pieces) {
             match entry {
-                Ok(Entry::New(_)) => new += 1,
+                Ok(Entry::New(bytes)) => new += usize::from(!self.is_known(part, bytes)),
                 Ok(Entry::Dropped(count)) => dropped = count,
                 Ok(Entry::PollOp(_)) => self.lag.poll(),
                 Ok(Entry::Stats(_)) => {}
@@ -241,6 +241,16 @@ impl Decoder {
             Part::Tasks => self.tasks.reserve(new),
             Part::Resources => self.resources.reserve(new),
             Part::AsyncOps => self.async_ops.reserve(new),
+        }
+    }
+
+    /// Whether an announcement repeats what is known.
+    fn is_known(&self, part: Part, announced: &[u8]) -> bool {
+        let id = || message::announced_id(announced);
+        match part {
+            Part::Tasks => self.tasks.len() > 0 && id().is_some_and(|id| self.tasks.contains(id)),
+            Part::Resources => self.resources.len() > 0 && id().is_some_and(|id| self.resources.contains(id)),
+            Part::AsyncOps => self.async_ops.len() > 0 && id().is_some_and(|id| self.async_ops.contains(id)),
         }
     }
 

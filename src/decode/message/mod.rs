@@ -15,7 +15,7 @@ pub(super) use task::{Task, TaskStats};
 
 use super::Malformed;
 use super::proto::{Fields, Wire};
-use pieces::{each, timestamp};
+use pieces::{each, id, timestamp};
 
 /// One `instrument.Update`. Its parts may come in pieces, which together are the part.
 #[derive(Debug, Default)]
@@ -84,19 +84,26 @@ impl Part {
     }
 }
 
+/// The id in an announcement of any part, whose other fields are skipped.
+pub(super) fn announced_id(message: &[u8]) -> Option<u64> {
+    let mut found = None;
+    each(message, |tag, value| if tag == 1 { id(&mut found, value) } else { Ok(()) }).ok()?;
+    found
+}
+
 /// An entry of a map from ids to statistics.
 pub(super) fn map_entry<'a, T: Default>(
     entry: &'a [u8],
     merge: impl Fn(&mut T, &'a [u8]) -> Result<(), Malformed>,
 ) -> Result<(u64, T), Malformed> {
-    let (mut id, mut stats) = (0, T::default());
+    let (mut key, mut stats) = (0, T::default());
     each(entry, |tag, value| {
         match tag {
-            1 => id = value.number()?,
+            1 => key = value.number()?,
             2 => merge(&mut stats, value.bytes()?)?,
             _ => {}
         }
         Ok(())
     })?;
-    Ok((id, stats))
+    Ok((key, stats))
 }

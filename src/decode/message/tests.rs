@@ -112,6 +112,7 @@ fn check(bytes: &[u8]) {
     for (read, expected) in new.iter().zip(&part.new_tasks) {
         task.read(read).unwrap();
         assert_eq!(task, task_of(expected));
+        assert_eq!(announced_id(read), task.id);
     }
     let stats: HashMap<_, _> = stats
         .into_iter()
@@ -125,6 +126,7 @@ fn check(bytes: &[u8]) {
     let part = expected.resource_update.unwrap_or_default();
     for (read, expected) in new.iter().zip(&part.new_resources) {
         assert_eq!(Resource::read(read).unwrap(), resource_of(expected));
+        assert_eq!(announced_id(read), resource_of(expected).id);
     }
     assert_eq!((new.len(), dropped), (part.new_resources.len(), part.dropped_events));
     let expected_stats = part.stats_update.iter().map(|(id, of)| {
@@ -137,6 +139,7 @@ fn check(bytes: &[u8]) {
     let part = expected.async_op_update.unwrap_or_default();
     for (read, expected) in new.iter().zip(&part.new_async_ops) {
         assert_eq!(AsyncOp::read(read).unwrap(), op_of(expected));
+        assert_eq!(announced_id(read), op_of(expected).id);
     }
     assert_eq!((new.len(), dropped), (part.new_async_ops.len(), part.dropped_events));
     let expected_stats = part.stats_update.iter().map(|(id, of)| {
