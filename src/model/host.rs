@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,12 +51,13 @@ fn validate(name: &str) -> Result<(), InvalidName> {
     Ok(())
 }
 
+/// Cloned for whatever is known of a host, so that its text is kept once.
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The name as text.
@@ -70,7 +72,7 @@ macro_rules! name_type {
 
             fn from_str(name: &str) -> Result<Self, InvalidName> {
                 validate(name)?;
-                Ok(Self(name.to_owned()))
+                Ok(Self(name.into()))
             }
         }
 
@@ -79,13 +81,13 @@ macro_rules! name_type {
 
             fn try_from(name: String) -> Result<Self, InvalidName> {
                 validate(&name)?;
-                Ok(Self(name))
+                Ok(Self(name.into()))
             }
         }
 
         impl From<$name> for String {
             fn from(name: $name) -> Self {
-                name.0
+                name.as_str().to_owned()
             }
         }
 
