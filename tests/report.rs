@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use fleetdiag::capture::{Capture, Limits};
 use fleetdiag::decode::{self, Decoder};
-use fleetdiag::diagnose::{Diagnosis, Fleet, Gate, RunFacts};
+use fleetdiag::diagnose::{Diagnosis, Explanation, Fleet, Gate, RunFacts};
 use fleetdiag::model::{
     Anomaly, AsyncOp, Endpoint, Failure, FutureSize, Histograms, NameIndex, ObservationWindow, Outcome, Reason,
     Resource, Route, Sample, Service, Site, SiteIndex, Snapshot, SpanId, SpawnLocation, Target, TargetId, TargetTime,
@@ -103,12 +103,12 @@ fn what_a_place_explains_stands_beneath_it() {
         text.lines().filter(is_place).map(|line| line.split(". ").next().unwrap().to_owned()).collect()
     };
     assert_eq!(places(&diagnosis, &PLAIN)[..4], ["1", "2", "3", "4"]);
-    diagnosis.hotspots[2].explained_by = Some(diagnosis.hotspots[0].subject.clone());
+    diagnosis.hotspots[2].explained_by = Some(Explanation { cause: diagnosis.hotspots[0].subject.clone(), steps: 1 });
     assert_eq!(places(&diagnosis, &PLAIN)[..4], ["1", "    3", "2", "4"]);
     assert_eq!(places(&diagnosis, &Options { verbose: true, ..PLAIN })[..4], ["1", "2", "3", "4"]);
     assert_eq!(places(&diagnosis, &Options { top: Some(2), ..PLAIN }), ["1", "2"]);
     // A cause that ranks behind what it explains takes nothing away from its place.
-    diagnosis.hotspots[2].explained_by = Some(diagnosis.hotspots[3].subject.clone());
+    diagnosis.hotspots[2].explained_by = Some(Explanation { cause: diagnosis.hotspots[3].subject.clone(), steps: 1 });
     assert_eq!(places(&diagnosis, &PLAIN)[..4], ["1", "2", "3", "4"]);
 }
 

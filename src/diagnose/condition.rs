@@ -205,7 +205,7 @@ fn finding(
         of,
         targets,
         targets_in_service: in_service,
-        explained_here: false,
+        explained_here: None,
         remedy: rule.remedy.clone(),
         next_checks: rule.next_checks.clone(),
         reference: rule.reference.clone(),

@@ -174,13 +174,22 @@ pub struct Hotspot {
     pub confidence: Confidence,
     /// Why it stands where it stands, in words.
     pub rank_reason: String,
-    /// The place that explains it on all of its hosts: it ranks after the others of its severity then.
-    pub explained_by: Option<Subject>,
+    /// What explains it on all of its hosts: it ranks after the others of its severity then.
+    pub explained_by: Option<Explanation>,
     /// What else belongs to it, a sentence each: its cause at another place, what tells its hosts from the others, the
     /// same place in other builds.
     pub related: Vec<String>,
     /// Worst first; never empty.
     pub findings: Vec<Finding>,
+}
+
+/// Where the cause of a place is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The nearest place that nothing explains.
+    pub cause: Subject,
+    /// Places from there to here: 1 where that place explains it itself.
+    pub steps: usize,
 }
 
 /// What a hotspot is about.
@@ -365,8 +374,8 @@ pub struct Finding {
     pub targets: BTreeMap<TargetId, u64>,
     /// Observed targets that run the same service.
     pub targets_in_service: usize,
-    /// Another finding of the same place explains it: it stands behind the others of its severity.
-    pub explained_here: bool,
+    /// The rule of a finding at the same place that explains it: it stands behind the others of its severity then.
+    pub explained_here: Option<RuleId>,
     /// What to do.
     pub remedy: String,
     /// What to look at next.

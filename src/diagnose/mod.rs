@@ -28,8 +28,8 @@ pub use compare::{
     confirm, set_aside_known,
 };
 pub use diagnosis::{
-    Because, Counts, Coverage, Diagnosis, Distribution, Finding, FleetSite, Hotspot, Outlier, RuleFacts, RunFacts,
-    SetAside, SiteFigures, SiteReport, Status, Subject, TargetReport, Unjudged, Verdict, Wait,
+    Because, Counts, Coverage, Diagnosis, Distribution, Explanation, Finding, FleetSite, Hotspot, Outlier, RuleFacts,
+    RunFacts, SetAside, SiteFigures, SiteReport, Status, Subject, TargetReport, Unjudged, Verdict, Wait,
 };
 pub use fleet::{Fleet, Seen, look};
 pub use suppress::{Suppressions, parse as suppressions};

@@ -1,8 +1,8 @@
 //! What was recognised becomes findings, findings hotspots, hotspots a ranking.
 //!
-//! The order is total and has no score in it: severity, then causes before what they explain, then confidence, then
-//! targets affected, then share of the place's tasks, then tasks affected, then the place itself: the application's code
-//! before dependencies, those before tokio, then service and location.
+//! The order is total and has no score in it: severity, then causes before what they explain, step by step, then
+//! confidence, then targets affected, then share of the place's tasks, then tasks affected, then the place itself: the
+//! application's code before dependencies, those before tokio, then service and location.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,9 +55,14 @@ pub(super) fn hotspots(
 pub(super) fn rank(hotspots: &mut [Hotspot]) {
     hotspots.sort_by_cached_key(|hotspot| {
         let worst = key(&hotspot.findings[0]);
-        let Hotspot { severity, explained_by, subject, .. } = hotspot;
-        (Reverse(*severity), explained_by.is_some(), worst, origin(subject), subject.clone())
+        let Hotspot { severity, subject, .. } = hotspot;
+        (Reverse(*severity), steps(hotspot), worst, origin(subject), subject.clone())
     });
+}
+
+/// How far away its cause is; 0 for what nothing explains.
+fn steps(hotspot: &Hotspot) -> usize {
+    hotspot.explained_by.as_ref().map_or(0, |explanation| explanation.steps)
 }
 
 /// Whose code a place is in, as a number: the application's, a dependency's, tokio's, or nobody knows.
@@ -75,10 +80,17 @@ fn origin(subject: &Subject) -> u8 {
     }
 }
 
-/// Puts hotspots in order again after findings were taken away; those without any go.
+/// Puts hotspots in order again after findings were taken away; those without any go, and what they explained stands by
+/// itself.
 pub(super) fn rank_again(hotspots: &mut Vec<Hotspot>) {
     hotspots.retain(|hotspot| !hotspot.findings.is_empty());
+    let left: BTreeSet<_> = hotspots.iter().map(|hotspot| hotspot.subject.clone()).collect();
     for hotspot in hotspots.iter_mut() {
+        hotspot.explained_by.take_if(|explanation| !left.contains(&explanation.cause));
+        let rules: BTreeSet<_> = hotspot.findings.iter().map(|finding| finding.rule.clone()).collect();
+        for finding in &mut hotspot.findings {
+            finding.explained_here.take_if(|cause| !rules.contains(cause));
+        }
         // Stable: equal ones stay as they were.
         hotspot.findings.sort_by_cached_key(key);
         let first = &hotspot.findings[0];
@@ -93,7 +105,7 @@ fn key(finding: &Finding) -> impl Ord + use<> {
     let share = finding.affected.saturating_mul(1000).checked_div(finding.of).unwrap_or(0);
     (
         Reverse(finding.severity),
-        finding.explained_here,
+        finding.explained_here.is_some(),
         Reverse(finding.confidence),
         Reverse(finding.targets.len()),
         Reverse(share),
@@ -148,7 +160,7 @@ fn finding(rule: &Rule, hits: &Hits, subject: &Subject, seen: &Evidence<'_>) -> 
         of: if detector.entry().scope == Scope::Targets { 0 } else { of },
         targets: hits.targets.clone(),
         targets_in_service,
-        explained_here: false,
+        explained_here: None,
         remedy: rule.remedy.clone(),
         next_checks: rule.next_checks.clone(),
         reference: rule.reference.clone(),
@@ -162,12 +174,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::diagnose::diagnosis::FleetSite;
+    use crate::diagnose::diagnosis::{Explanation, FleetSite};
     use crate::model::{Service, Site, SpawnLocation, TargetId, TaskKind};
     use crate::playbook::{Confidence, RuleId, Severity};
 
-    /// Severity, confidence, hosts, affected tasks, of how many, whose code, and whether another place explains it.
-    type Facts = (Severity, Confidence, usize, u64, u64, Origin, bool);
+    /// Severity, confidence, hosts, affected tasks, of how many, whose code, and how far away its cause is.
+    type Facts = (Severity, Confidence, usize, u64, u64, Origin, usize);
+
+    const PROCESS: Subject = Subject::Target { service: Service(String::new()) };
 
     fn facts() -> impl Strategy<Value = Facts> {
         let severity = prop_oneof![Just(Severity::Critical), Just(Severity::Warning), Just(Severity::Info)];
@@ -180,10 +194,10 @@ mod tests {
             Just(Origin::Std)
         ];
         // Few values, so that many of them are equal.
-        (severity, confidence, 1usize..3, 1u64..4, 3u64..5, origin, any::<bool>())
+        (severity, confidence, 1usize..3, 1u64..4, 3u64..5, origin, 0usize..3)
     }
 
-    fn hotspot(line: u32, (severity, confidence, hosts, affected, of, origin, is_consequence): Facts) -> Hotspot {
+    fn hotspot(line: u32, (severity, confidence, hosts, affected, of, origin, steps): Facts) -> Hotspot {
         let target = |host: usize| TargetId { host: format!("host-{host}").parse().unwrap(), console: None };
         let location = SpawnLocation { origin, file: "src/main.rs".into(), line, column: 1 };
         let site = Site { location: Some(location), kind: TaskKind::Task, fn_name: None, name: None };
@@ -199,7 +213,7 @@ mod tests {
             of,
             targets: (0..hosts).map(|host| (target(host), 1)).collect(),
             targets_in_service: 3,
-            explained_here: false,
+            explained_here: None,
             remedy: String::new(),
             next_checks: Vec::new(),
             reference: None,
@@ -209,7 +223,7 @@ mod tests {
             severity,
             confidence,
             rank_reason: String::new(),
-            explained_by: is_consequence.then_some(Subject::Target { service: Service("web".into()) }),
+            explained_by: (steps > 0).then_some(Explanation { cause: PROCESS, steps }),
             related: Vec::new(),
             findings: vec![finding],
         }
@@ -232,7 +246,7 @@ mod tests {
         };
         let severity = second.severity.cmp(&first.severity);
         severity
-            .then(one.explained_by.is_some().cmp(&other.explained_by.is_some()))
+            .then(steps(one).cmp(&steps(other)))
             .then(second.confidence.cmp(&first.confidence))
             .then(second.targets.len().cmp(&first.targets.len()))
             .then(share(second).cmp(&share(first)))
@@ -265,9 +279,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_explained_by_a_cause_that_was_set_aside_stands_by_itself() {
+        let facts = |steps| (Severity::Warning, Confidence::High, 1, 1, 3, Origin::App, steps);
+        let [cause, mut effect] = [hotspot(1, facts(0)), hotspot(2, facts(0))];
+        effect.explained_by = Some(Explanation { cause: cause.subject.clone(), steps: 1 });
+        effect.findings[0].explained_here = Some(RuleId("FD102".into()));
+        let took = Finding { rule: RuleId("FD102".into()), ..effect.findings[0].clone() };
+        effect.findings.push(Finding { explained_here: None, ..took });
+        let mut both = vec![cause.clone(), effect.clone()];
+        rank_again(&mut both);
+        assert_eq!((steps(&both[1]), both[1].findings[1].explained_here.is_some()), (1, true));
+        effect.findings.pop();
+        let mut left = vec![Hotspot { findings: Vec::new(), ..cause }, effect];
+        rank_again(&mut left);
+        assert_eq!((left.len(), steps(&left[0]), &left[0].findings[0].explained_here), (1, 0, &None));
+    }
+
+    #[test]
     fn the_reason_names_what_the_order_goes_by() {
         let of = |facts| rank_reason(&hotspot(1, facts).findings[0]);
-        let reason = of((Severity::Warning, Confidence::Medium, 2, 3, 4, Origin::App, false));
+        let reason = of((Severity::Warning, Confidence::Medium, 2, 3, 4, Origin::App, 0));
         assert_eq!(reason, "warning, medium confidence, 2 of 3 hosts, 3 of its 4 tasks");
     }
 }

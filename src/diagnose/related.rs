@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::diagnosis::{Finding, FleetSite, Hotspot, Subject, Wait};
+use super::diagnosis::{Explanation, Finding, FleetSite, Hotspot, Subject, Wait};
 use super::outliers::{Peers, told_apart};
 use super::words::place;
 use crate::model::{Site, TargetId};
@@ -34,12 +34,16 @@ pub(super) fn relate(hotspots: &mut [Hotspot], playbook: &Playbook, peers: &Peer
     }
 }
 
-/// Marks what tasks of one place suffer from what others of the same place do.
+/// Marks what tasks of one place suffer from what others of the same place do, on all of its hosts.
 pub(super) fn explain_here(findings: &mut [Finding], detector: impl Fn(&Finding) -> Option<Detector>) {
-    if findings.iter().filter_map(&detector).any(takes_workers) {
-        for finding in findings {
-            finding.explained_here = detector(finding).is_some_and(waits_for_workers);
-        }
+    let takes_workers =
+        |finding: &&Finding| finding.confidence > Confidence::Low && detector(finding).is_some_and(takes_workers);
+    let causes: Vec<_> =
+        findings.iter().filter(takes_workers).map(|cause| (cause.rule.clone(), cause.targets.clone())).collect();
+    for finding in findings.iter_mut().filter(|finding| detector(finding).is_some_and(waits_for_workers)) {
+        let explains = |targets: &BTreeMap<TargetId, u64>| finding.targets.keys().all(|on| targets.contains_key(on));
+        let cause = causes.iter().find(|(_, targets)| explains(targets));
+        finding.explained_here = cause.map(|(rule, _)| rule.clone());
     }
 }
 
@@ -74,8 +78,8 @@ struct Told<'a> {
 }
 
 impl<'a> Told<'a> {
-    /// What each hotspot says of others, and the one that explains all of it in the end.
-    fn told(&self) -> Vec<(Vec<String>, Option<Subject>)> {
+    /// What each hotspot says of others, and what explains all of it in the end.
+    fn told(&self) -> Vec<(Vec<String>, Option<Explanation>)> {
         let edges: Vec<_> = (0..self.hotspots.len()).map(|effect| self.causes(effect)).collect();
         let explained: Vec<_> = (0..edges.len()).map(|effect| self.is_explained(effect, &edges[effect])).collect();
         let mut told: Vec<_> = edges
@@ -83,7 +87,9 @@ impl<'a> Told<'a> {
             .enumerate()
             .map(|(effect, causes)| {
                 let root = root(effect, &edges, &explained).filter(|_| explained[effect]);
-                (self.sentences(effect, causes), root.map(|root| self.hotspots[root].subject.clone()))
+                let explanation =
+                    root.map(|(root, steps)| Explanation { cause: self.hotspots[root].subject.clone(), steps });
+                (self.sentences(effect, causes), explanation)
             })
             .collect();
         let mut effects: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -219,17 +225,18 @@ impl<'a> Told<'a> {
     }
 }
 
-/// The nearest cause that nothing explains; none for places that explain each other in a circle, which are all causes.
-fn root(from: usize, edges: &[Vec<Edge<'_>>], explained: &[bool]) -> Option<usize> {
+/// The nearest cause that nothing explains, and how many steps away it is; none for places that explain each other in a
+/// circle, which are all causes.
+fn root(from: usize, edges: &[Vec<Edge<'_>>], explained: &[bool]) -> Option<(usize, usize)> {
     let mut seen = BTreeSet::from([from]);
-    let mut left = VecDeque::from([from]);
-    while let Some(at) = left.pop_front() {
+    let mut left = VecDeque::from([(from, 1)]);
+    while let Some((at, steps)) = left.pop_front() {
         for edge in edges[at].iter().filter(|edge| edge.link != Link::Perhaps) {
             if !explained[edge.cause] {
-                return Some(edge.cause);
+                return Some((edge.cause, steps));
             }
             if seen.insert(edge.cause) {
-                left.push_back(edge.cause);
+                left.push_back((edge.cause, steps + 1));
             }
         }
     }
@@ -336,7 +343,7 @@ mod tests {
                 of: 1,
                 targets: hosts.iter().map(|host| (target(host), 1)).collect(),
                 targets_in_service: 3,
-                explained_here: false,
+                explained_here: None,
                 remedy: String::new(),
                 next_checks: Vec::new(),
                 reference: None,
@@ -369,23 +376,32 @@ mod tests {
     fn who_takes_workers_stands_before_who_waits_for_them_at_one_place() {
         let playbook = built_in();
         let detector = |finding: &Finding| playbook.rule(&finding.name).unwrap().detector();
-        let marked = |names: &[&str]| {
-            let mut findings = found(tasks("a.rs"), names, &["a"]).findings;
+        let cause = |rule: &str| Some(playbook.rule(rule).unwrap().id.clone());
+        let marked = |mut findings: Vec<Finding>| {
             explain_here(&mut findings, detector);
-            findings.iter().map(|finding| finding.explained_here).collect::<Vec<_>>()
+            findings.into_iter().map(|finding| finding.explained_here).collect::<Vec<_>>()
         };
-        assert_eq!(marked(&["starved", "long-poll", "busy"]), [true, false, false]);
-        assert_eq!(marked(&["slow-first-poll", "starved", "task-leak"]), [false; 3]);
+        let found = |names: &[&str], hosts: &[&str]| found(tasks("a.rs"), names, hosts).findings;
+        assert_eq!(marked(found(&["starved", "long-poll", "busy"], &["a"])), [cause("long-poll"), None, None]);
+        assert_eq!(marked(found(&["slow-first-poll", "starved", "task-leak"], &["a"])), [None, None, None]);
+        let elsewhere = [found(&["starved"], &["a", "b"]), found(&["long-poll"], &["a"])].concat();
+        assert_eq!(marked(elsewhere), [None, None], "on b something else is behind it");
+        let mut unsure = found(&["starved", "long-poll"], &["a"]);
+        unsure[1].confidence = Confidence::Low;
+        assert_eq!(marked(unsure), [None, None]);
     }
 
-    /// Which of the hotspots are consequences, and what each says.
-    fn related(mut hotspots: Vec<Hotspot>, waits: &[Wait]) -> Vec<(bool, String)> {
+    /// How far away the cause of each hotspot is, 0 for none, and what it says.
+    fn related(mut hotspots: Vec<Hotspot>, waits: &[Wait]) -> Vec<(usize, String)> {
         relate(&mut hotspots, &built_in(), &Peers::new(), waits);
-        hotspots.into_iter().map(|hotspot| (hotspot.explained_by.is_some(), hotspot.related.join("; "))).collect()
+        let row = |hotspot: Hotspot| {
+            (hotspot.explained_by.map_or(0, |explanation| explanation.steps), hotspot.related.join("; "))
+        };
+        hotspots.into_iter().map(row).collect()
     }
 
-    fn row(is_consequence: bool, words: &str) -> (bool, String) {
-        (is_consequence, words.to_owned())
+    fn row(steps: usize, words: &str) -> (usize, String) {
+        (steps, words.to_owned())
     }
 
     #[test]
@@ -402,9 +418,9 @@ mod tests {
         );
         let why = "explained by stuck-poll at stuck.rs:1:1 on the same hosts";
         let effects = "explains starved at the process, slow-first-poll at late.rs:1:1";
-        assert_eq!(all, [row(true, why), row(false, effects), row(false, why), row(false, "")]);
+        assert_eq!(all, [row(1, why), row(0, effects), row(0, why), row(0, "")]);
         let more = related(vec![stuck(), found(tasks("late.rs"), &["starved", "task-leak"], &["a"])], &[]);
-        assert!(!more[1].0, "the leak is a thing of its own");
+        assert_eq!(more[1].0, 0, "the leak is a thing of its own");
     }
 
     #[test]
@@ -427,10 +443,10 @@ mod tests {
         assert_eq!(
             all,
             [
-                row(false, "explains lock-contention at the Mutex of cache.rs:1:1"),
-                row(true, &format!("{cache}; explains task-leak at request.rs:1:1")),
-                row(true, &format!("{leak}; explains console-memory at the process")),
-                row(true, memory),
+                row(0, "explains lock-contention at the Mutex of cache.rs:1:1"),
+                row(1, &format!("{cache}; explains task-leak at request.rs:1:1")),
+                row(2, &format!("{leak}; explains console-memory at the process")),
+                row(3, memory),
             ]
         );
     }
@@ -447,7 +463,7 @@ mod tests {
         );
         let why = "explained by long-poll at refresh.rs:1:1: its task is the probable holder";
         let effect = "explains lock-contention at the Mutex of cache.rs:1:1";
-        assert_eq!(all, [row(true, why), row(false, effect), row(false, "")]);
+        assert_eq!(all, [row(1, why), row(0, effect), row(0, "")]);
     }
 
     #[test]
@@ -461,7 +477,7 @@ mod tests {
             &[],
         );
         let perhaps = "perhaps its receiver is busy: long-poll at consume.rs:1:1 on the same hosts";
-        assert_eq!(all, [row(false, perhaps), row(false, ""), row(false, "")]);
+        assert_eq!(all, [row(0, perhaps), row(0, ""), row(0, "")]);
     }
 
     #[test]
@@ -473,6 +489,6 @@ mod tests {
             ],
             &[wait("one.rs", &["x.rs"], Some("y.rs")), wait("two.rs", &["y.rs"], Some("x.rs"))],
         );
-        assert!(all.iter().all(|(is_consequence, words)| !is_consequence && words.contains("explained by")), "{all:?}");
+        assert!(all.iter().all(|(steps, words)| *steps == 0 && words.contains("explained by")), "{all:?}");
     }
 }

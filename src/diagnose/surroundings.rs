@@ -204,7 +204,7 @@ fn finding(
         of: 0,
         targets: held.into_iter().map(|target| (target.clone(), 1)).collect(),
         targets_in_service: of,
-        explained_here: false,
+        explained_here: None,
         remedy: rule.remedy.clone(),
         next_checks: rule.next_checks.clone(),
         reference: rule.reference.clone(),

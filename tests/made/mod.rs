@@ -76,7 +76,7 @@ fn finding(rule: usize, severity: Severity, text: &str, on: &[TargetId], hosts: 
         of: 12,
         targets: on.iter().map(|id| (id.clone(), 3)).collect(),
         targets_in_service: hosts,
-        explained_here: false,
+        explained_here: None,
         remedy: format!("do `this` {text}"),
         next_checks: vec![format!("is it {text}?")],
         reference: Some("https://docs.rs/tokio-console".into()),

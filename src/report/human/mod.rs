@@ -48,8 +48,8 @@ fn hotspots(page: &mut Page, diagnosis: &Diagnosis) {
     let shown = &diagnosis.hotspots[..page.options.shown(diagnosis.hotspots.len())];
     // What another place explains stands beneath it, where that is shown and was ranked before.
     let beneath = |at: usize, hotspot: &Hotspot| {
-        let cause = hotspot.explained_by.as_ref().filter(|_| !page.options.verbose)?;
-        shown[..at].iter().position(|other| other.subject == *cause)
+        let explanation = hotspot.explained_by.as_ref().filter(|_| !page.options.verbose)?;
+        shown[..at].iter().position(|other| other.subject == explanation.cause)
     };
     let causes: Vec<_> = shown.iter().enumerate().map(|(at, hotspot)| beneath(at, hotspot)).collect();
     for (index, hotspot) in shown.iter().enumerate().filter(|(index, _)| causes[*index].is_none()) {
