@@ -133,9 +133,7 @@ fn finding(rule: &Rule, hits: &Hits, subject: &Subject, seen: &Evidence<'_>) -> 
         Subject::Site(site) => seen.sites.get(site).map(|profile| (site, profile, profile.figures())),
         Subject::Resource { .. } | Subject::Target { .. } => None,
     };
-    let of = site.as_ref().map_or(hits.of, |(.., figures)| {
-        figures.alive + if detector.counts_completed() { figures.completed } else { 0 }
-    });
+    let of = site.as_ref().map_or(hits.of, |(.., figures)| detector.population(figures));
     let affected = hits.affected();
     let targets_in_service = seen.services.get(subject.service()).copied().unwrap_or(0);
     let found = Found { affected, of, hosts: hits.targets.len(), hosts_observed: targets_in_service };

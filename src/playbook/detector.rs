@@ -216,8 +216,8 @@ detectors! {
             size_bytes: Bytes = 1024, 1 => u64::MAX, "size of the future that is reached";
         } from "tokio-console 0.1.14, `warnings.rs`; needs tokio 1.41";
     LongPoll = "long-poll", Tasks,
-        "The task's polls take long: on average in the window, in 1 of 100 as its histogram tells, or the one that is running." {
-            typical: Duration = millis(100), millis(1) => secs(3600), "mean time of the polls in the window that is reached";
+        "The task's polls take long: on average in the window, in 1 of 100 as its histogram tells, or the one that is running; or those of tasks that end after a poll or two, on average." {
+            typical: Duration = millis(100), millis(1) => secs(3600), "mean time of the polls in the window that is reached, of one task or of all that ended after a poll or two";
             p99: Duration = millis(250), millis(1) => secs(3600), "time that 1 of 100 polls of its life takes, where the histogram was read";
             current: Duration = secs(1), millis(1) => secs(86_400), "age of the running poll that is reached";
         } from "tokio-console issue 203; 100 ms is ten times what is usually called blocking";

@@ -109,6 +109,19 @@ pub fn long_poll() -> Keep {
     })
 }
 
+/// Each request blocks once and is over, so that no task has several polls.
+pub fn blocking_handlers() -> Keep {
+    multi_thread(|| {
+        tokio::spawn(async {
+            loop {
+                // FAULT: blocking-handlers
+                tokio::spawn(async { std::thread::sleep(millis(200)) });
+                sleep(millis(250)).await;
+            }
+        });
+    })
+}
+
 /// Two of three workers never come back, after they did once.
 pub fn stuck_poll() -> Keep {
     workers(3, || {

@@ -44,6 +44,7 @@ const CALM: &[Fault] = &[
     fault("auto-boxed", faults::auto_boxed, "auto-boxed-future", "info", 1),
     fault("large-future", faults::large_future, "large-future", "info", 1),
     fault("long-poll", faults::long_poll, "long-poll", "warning", 1),
+    fault("blocking-handlers", faults::blocking_handlers, "long-poll", "warning", 3),
     fault("long-tail", faults::long_tail, "long-poll", "warning", 1),
     fault("stuck-poll", faults::stuck_poll, "stuck-poll", "critical", 2),
     fault("slow-first-poll", faults::slow_first_poll, "slow-first-poll", "warning", 2),

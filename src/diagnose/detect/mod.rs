@@ -10,6 +10,7 @@ mod sites;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::diagnosis::SiteFigures;
 use crate::model::{Anomaly, Histograms, Snapshot, SpanId, TargetTime, Task, TaskKind, Vintage};
 use crate::playbook::{Confidence, Detector};
 
@@ -133,17 +134,18 @@ fn nanos(time: Duration) -> u64 {
 }
 
 impl Detector {
-    /// Whether it concerns completed tasks too.
-    pub(super) fn counts_completed(self) -> bool {
-        matches!(
-            self,
+    /// How many of a site's tasks it looks at.
+    pub(super) fn population(self, figures: &SiteFigures) -> u64 {
+        match self {
             Self::SelfWakes { .. }
-                | Self::AutoBoxedFuture
-                | Self::LargeFuture { .. }
-                | Self::SlowFirstPoll { .. }
-                | Self::BlockingPoolQueue { .. }
-                | Self::CancelledWhileWoken { .. }
-        )
+            | Self::AutoBoxedFuture
+            | Self::LargeFuture { .. }
+            | Self::SlowFirstPoll { .. }
+            | Self::BlockingPoolQueue { .. }
+            | Self::CancelledWhileWoken { .. } => figures.alive.saturating_add(figures.completed),
+            Self::LongPoll { .. } => figures.alive.saturating_add(figures.died),
+            _ => figures.alive,
+        }
     }
 
     /// Whether it judges a task's whole life, so that what judges the window says more.

@@ -18,7 +18,7 @@ const WHOLE_LIFE: &str =
 const SHORTEST_RATE: Duration = Duration::from_millis(500);
 
 /// A mean of fewer polls is none.
-const FEWEST_POLLS: u64 = 3;
+pub(super) const FEWEST_POLLS: u64 = 3;
 
 /// 1 of 100 polls needs a hundred.
 const FEWEST_FOR_P99: u64 = 100;
