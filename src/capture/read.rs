@@ -72,8 +72,15 @@ impl Capture {
             Ok(archive) => archive,
             Err(error) => salvage(path, &error, limits)?,
         };
-        let mut entries = Entries { path, archive: &mut archive, limits, json_left: limits.all_json_bytes };
+        let mut entries = Entries {
+            path,
+            archive: &mut archive,
+            limits,
+            json_left: limits.all_json_bytes,
+            collected_by: String::new(),
+        };
         let planned = entries.manifest()?;
+        entries.collected_by.clone_from(&planned.collected_by);
         let found = entries.targets(&planned)?;
         let end = entries.json::<End>(END)?;
         let mut run = Run { targets: Vec::new(), ..planned };
@@ -184,6 +191,8 @@ struct Entries<'a> {
     archive: &'a mut ZipArchive<Shared>,
     limits: Limits,
     json_left: u64,
+    /// The version of the program that collected it, once the manifest tells.
+    collected_by: String,
 }
 
 impl Entries<'_> {
@@ -261,7 +270,15 @@ impl Entries<'_> {
 
     fn json<T: serde::de::DeserializeOwned>(&mut self, entry: &str) -> Result<Option<T>, CaptureError> {
         let Some(text) = self.text(entry)? else { return Ok(None) };
-        serde_json::from_str(&text).map(Some).map_err(|error| self.damaged(entry, error.to_string()))
+        serde_json::from_str(&text).map(Some).map_err(|error| {
+            let (theirs, ours) = (&self.collected_by, env!("CARGO_PKG_VERSION"));
+            let advice = if theirs == ours || theirs.is_empty() {
+                String::new()
+            } else {
+                format!("; fleetdiag {theirs} collected it, which may know what this one ({ours}) does not: read it with that")
+            };
+            self.damaged(entry, format!("{error}{}", advice.escape_debug()))
+        })
     }
 
     fn text(&mut self, entry: &str) -> Result<Option<String>, CaptureError> {

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::{content, entries, failed, message_of, open, run, write, zip_with};
 
-fn read_entry(path: &Path, name: &str) -> Vec<u8> {
+pub fn read_entry(path: &Path, name: &str) -> Vec<u8> {
     let mut archive = zip::ZipArchive::new(fs::File::open(path).unwrap()).unwrap();
     let mut bytes = Vec::new();
     std::io::Read::read_to_end(&mut archive.by_name(name).unwrap(), &mut bytes).unwrap();

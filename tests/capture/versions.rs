@@ -11,7 +11,8 @@ use fleetdiag::diagnose::{Distribution, Fleet, Gate, RunFacts};
 use fleetdiag::model::{Outcome, Snapshot};
 use fleetdiag::playbook::built_in;
 
-use super::{open, zip_with};
+use super::hostile::read_entry;
+use super::{open, write, zip_with};
 
 const KEPT: &str = "tests/fixtures/captures";
 
@@ -183,5 +184,23 @@ fn what_a_later_program_adds_is_passed_over() {
         let more = directory.path().join("more.fdcap");
         with_more(&path, &more);
         assert_eq!(content(&more), content(&path));
+    }
+}
+
+#[test]
+fn a_reason_that_only_a_later_program_knows_is_refused_with_its_version() {
+    let directory = tempfile::tempdir().unwrap();
+    let good = write(&directory.path().join("a.fdcap"), &["!relay-1"]);
+    let later = directory.path().join("later.fdcap");
+    let text = |name: &str| String::from_utf8(read_entry(&good, name)).unwrap();
+    let mut manifest: serde_json::Value = serde_json::from_str(&text("manifest.json")).unwrap();
+    manifest["collected_by"] = "99.1.0".into();
+    let mut outcome: serde_json::Value = serde_json::from_str(&text("targets/00000/outcome.json")).unwrap();
+    outcome["outcome"]["failed"]["reason"] = "swallowed-by-a-whale".into();
+    let entries = [("manifest.json", manifest.to_string()), ("targets/00000/outcome.json", outcome.to_string())];
+    zip_with(&later, &entries.each_ref().map(|(name, text)| (*name, text.as_bytes())));
+    let error = open(&later).unwrap_err().to_string();
+    for part in ["later.fdcap", "targets/00000/outcome.json", "swallowed-by-a-whale", "fleetdiag 99.1.0 collected it"] {
+        assert!(error.contains(part), "{error}");
     }
 }
