@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, Notify, RwLock, Semaphore, mpsc};
+use tokio::sync::{Mutex, Notify, RwLock, Semaphore, mpsc, oneshot};
+use tokio::task::yield_now;
 use tokio::time::{interval, sleep};
 
 use crate::program::{Keep, current_thread, millis, multi_thread, workers};
@@ -125,13 +126,23 @@ pub fn blocking_handlers() -> Keep {
 /// Two of three workers never come back, after they did once.
 pub fn stuck_poll() -> Keep {
     workers(3, || {
+        let (ready, when_ready) = std::sync::mpsc::channel();
         for _ in 0..2 {
+            let ready = ready.clone();
             // FAULT: stuck-poll
-            tokio::spawn(async {
-                sleep(millis(5)).await;
+            tokio::spawn(async move {
+                yield_now().await;
+                let (go, gone) = oneshot::channel();
+                ready.send(go).unwrap();
+                let _ = gone.await;
                 std::thread::sleep(Duration::MAX);
             });
         }
+        // From outside of the runtime: a worker that is blocked already may be the one that had to wake the other task.
+        std::thread::spawn(move || {
+            let both: Vec<_> = when_ready.iter().take(2).collect();
+            both.into_iter().for_each(|go| go.send(()).unwrap());
+        });
     })
 }
 
@@ -157,7 +168,7 @@ pub fn starved() -> Keep {
             tokio::spawn(async {
                 loop {
                     compute(millis(5));
-                    tokio::task::yield_now().await;
+                    yield_now().await;
                 }
             });
         }
