@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use regex::Regex;
+use glob::Pattern;
 
 /// As `ssh` itself: deeper includes are refused there.
 const MAX_DEPTH: usize = 16;
@@ -103,8 +103,8 @@ pub struct Configuration(Vec<Rule>);
 enum Rule {
     /// What follows is only true of hosts that match.
     Host {
-        any: Vec<Regex>,
-        none: Vec<Regex>,
+        any: Vec<Pattern>,
+        none: Vec<Pattern>,
     },
     Set(Key, String),
     Include(Vec<Vec<Rule>>),
@@ -178,7 +178,7 @@ impl Found {
         for rule in rules {
             match rule {
                 Rule::Host { any, none } => {
-                    let matches = |patterns: &[Regex]| patterns.iter().any(|pattern| pattern.is_match(host));
+                    let matches = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(host));
                     applies = matches(any) && !matches(none);
                 }
                 Rule::Set(..) | Rule::Include(_) if !applies => {}
@@ -238,7 +238,6 @@ fn plain(text: &str) -> Option<&str> {
 }
 
 /// One pattern of a `Host` line: `*` and `?` are its only wildcards.
-fn pattern(text: &str) -> Option<Regex> {
-    let escaped = regex::escape(text).replace(r"\*", ".*").replace(r"\?", ".");
-    Regex::new(&format!("^{escaped}$")).ok()
+fn pattern(text: &str) -> Option<Pattern> {
+    Pattern::new(&text.replace('[', "[[]")).ok()
 }

@@ -1,11 +1,11 @@
 //! How many handshakes may run at once to one server, and through one jump host: sshd sheds what is more than a few.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rand::RngExt;
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::sleep;
 
 use super::command::{Limits, run_here};
@@ -23,8 +23,12 @@ pub(super) struct Turns {
     per_jump_host: usize,
     /// So few servers that they cannot be too many anywhere, wherever they are.
     few: bool,
-    /// The user's configuration, where it is plain, and was found to say of one destination what `ssh` says.
-    plain: OnceCell<Option<Configuration>>,
+    /// As many that need not wait until `ssh` was asked.
+    unasked: Semaphore,
+    /// The user's configuration, where it is plain.
+    plain: OnceLock<Option<Configuration>>,
+    /// Whether it was found to say of one destination what `ssh` says.
+    holds: OnceCell<bool>,
     queues: Mutex<HashMap<Queue, Line>>,
 }
 
@@ -50,32 +54,36 @@ pub(super) struct Needed(Vec<Line>);
 impl Turns {
     /// For a run over so many `servers`.
     pub(super) fn new(budget: &Budget, servers: usize) -> Self {
+        let few = budget.forks_per_server.min(budget.forks_per_jump_host);
         Self {
             per_server: budget.forks_per_server,
             per_jump_host: budget.forks_per_jump_host,
-            few: servers <= budget.forks_per_server.min(budget.forks_per_jump_host),
-            plain: OnceCell::new(),
+            few: servers <= few,
+            unasked: Semaphore::new(few),
+            plain: OnceLock::new(),
+            holds: OnceCell::new(),
             queues: Mutex::default(),
         }
     }
 
-    /// What `destination` has to wait for; nothing, without asking, in a small run.
+    /// What `destination` has to wait for.
     ///
     /// # Errors
     /// When `ssh` cannot even read its configuration, or is not there.
     pub(super) async fn of(&self, destination: &SshDestination, settings: &SshSettings) -> Result<Needed, Failure> {
-        if self.few {
-            return Ok(Needed(Vec::new()));
-        }
-        let comparing = async {
-            let plain = Configuration::read(settings.config.as_deref());
-            let read = plain.as_ref().and_then(|plain| read(plain, destination, settings));
-            let told = described(destination, settings).await?;
-            Ok(plain.filter(|_| read.as_ref() == Some(&told)))
-        };
-        let plain = self.plain.get_or_try_init(|| comparing).await?;
-        let queues = match plain.as_ref().and_then(|plain| read(plain, destination, settings)) {
-            Some(queues) => queues,
+        let plain = self.plain.get_or_init(|| Configuration::read(settings.config.as_deref()));
+        let ours = plain.as_ref().and_then(|plain| read(plain, destination, settings));
+        let queues = match ours {
+            Some(ours) if self.unasked.try_acquire().map(SemaphorePermit::forget).is_ok() => ours,
+            Some(ours) => {
+                let compare = async { described(destination, settings).await.map(|told| told == ours) };
+                if *self.holds.get_or_try_init(|| compare).await? {
+                    ours
+                } else {
+                    described(destination, settings).await?
+                }
+            }
+            None if self.few => Vec::new(),
             None => described(destination, settings).await?,
         };
         let mut known = self.queues.lock().unwrap_or_else(PoisonError::into_inner);

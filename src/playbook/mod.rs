@@ -22,7 +22,7 @@ pub use load::load;
 pub use metric::{Fact, Facts, METRICS, Metric, MetricType, Of, metric};
 pub use rule::{Chosen, Confidence, Limits, Outcome, Rule, RuleId, Severity, Test};
 pub use schema::schema;
-pub use shipped::{DEFAULT, built_in, catalogue, shipped, shipped_text};
+pub use shipped::{built_in, catalogue, shipped, shipped_text};
 pub use template::Template;
 pub use threshold::{Kind, Quantity, Threshold, short};
 

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use super::{Playbook, Rule, load};
 
 /// The playbook that is used when none is named.
-pub const DEFAULT: &str = "default";
+const DEFAULT: &str = "default.yaml";
 
 /// Where a file stands in the repository, and its text.
 type File = (&'static str, &'static str);
@@ -67,7 +67,7 @@ pub fn shipped_text(name: &str) -> Option<&'static str> {
 /// The default playbook.
 #[must_use]
 pub fn built_in() -> Playbook {
-    SHIPPED.iter().find(|playbook| playbook.name == DEFAULT).cloned().unwrap_or_default()
+    PLAYBOOKS.iter().find(|(path, _)| *path == DEFAULT).map(|file| read(file, &CATALOGUE)).unwrap_or_default()
 }
 
 /// A test rules out that this panics.
