@@ -34,6 +34,10 @@ pub(super) struct Container {
     addresses: Vec<(String, IpAddr)>,
     /// Place among the replicas of a compose service.
     number: u32,
+    /// Whether it was started beside a compose service's replicas, for one command.
+    pub is_one_off: bool,
+    /// Whether it only holds the network of a pod.
+    pub is_infra: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +65,20 @@ pub(super) fn parse(json: &str) -> Vec<Container> {
     containers.sort_by(|a, b| (a.number, &a.name, &a.id).cmp(&(b.number, &b.name, &b.id)));
     containers.dedup_by(|a, b| a.id == b.id);
     containers
+}
+
+/// What `image inspect` calls an image: its id, and whole names of which `image` is a short one.
+pub(super) fn names_of_image(json: &str, image: &str) -> Vec<String> {
+    let entries: Vec<Value> = serde_json::from_str(json).unwrap_or_default();
+    let is_bare = !image.rsplit('/').next().unwrap_or_default().contains([':', '@']);
+    let end = format!("/{image}{}", if is_bare { ":latest" } else { "" });
+    let mut names = Vec::new();
+    for entry in &entries {
+        names.extend(entry["Id"].as_str().filter(|id| is_id(id)).map(str::to_owned));
+        let tags = entry["RepoTags"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        names.extend(tags.filter(|tag| tag.ends_with(&end)).map(str::to_owned));
+    }
+    names
 }
 
 /// Whether `text` is an id, and nothing that a shell or an engine could take for something else.
@@ -98,6 +116,8 @@ fn container(entry: &Value) -> Option<Container> {
         published: published(&entry["NetworkSettings"]["Ports"]),
         addresses: addresses(&entry["NetworkSettings"]),
         number: label("com.docker.compose.container-number").and_then(|number| number.parse().ok()).unwrap_or(0),
+        is_one_off: label("com.docker.compose.oneoff").is_some_and(|value| value.eq_ignore_ascii_case("true")),
+        is_infra: entry["IsInfra"].as_bool() == Some(true),
         id,
     })
 }
@@ -273,7 +293,7 @@ impl Container {
 
 #[cfg(test)]
 mod tests {
-    use super::{Container, Way, is_id, parse};
+    use super::{Container, Way, is_id, names_of_image, parse};
     use crate::collect::listening::Listening;
     use crate::model::Reason;
 
@@ -355,12 +375,25 @@ mod tests {
     }
 
     #[test]
+    fn an_image_has_the_whole_names_that_end_in_its_short_one() {
+        let json = format!(
+            r#"[{{"Id": "{ID}", "RepoTags": ["localhost/lab/relay:latest", "localhost/lab/relay:1", "localhost/other/relay:2"]}}, {{"Id": "-x"}}]"#
+        );
+        assert_eq!(names_of_image(&json, "relay:1"), [ID, "localhost/lab/relay:1"]);
+        assert_eq!(names_of_image(&json, "lab/relay"), [ID, "localhost/lab/relay:latest"]);
+        assert_eq!(names_of_image(&json, "elay:1"), [ID]);
+        assert!(names_of_image("no such image", "relay").is_empty());
+    }
+
+    #[test]
     fn replicas_come_in_their_order_and_odd_entries_are_left_out() {
         let entry = |id: char, number: u8, state: &str| {
             format!(
                 r#"{{"Id": "{}", "Name": "/p-relay-{number}", "State": {state}, "Config": {{"Labels":
-                    {{"com.docker.compose.service": "relay", "com.docker.compose.container-number": "{number}"}}}}}}"#,
-                id.to_string().repeat(64)
+                    {{"com.docker.compose.service": "relay", "com.docker.compose.container-number": "{number}",
+                      "com.docker.compose.oneoff": "{}"}}}}}}"#,
+                id.to_string().repeat(64),
+                if number == 3 { "True" } else { "False" }
             )
         };
         let json = format!(
@@ -372,6 +405,7 @@ mod tests {
         let containers = parse(&json);
         let names: Vec<_> = containers.iter().map(|container| container.name.as_str()).collect();
         assert_eq!(names, ["p-relay-1", "p-relay-2", "p-relay-3"]);
+        assert_eq!(containers.iter().map(|container| container.is_one_off).collect::<Vec<_>>(), [false, false, true]);
         let reasons: Vec<_> = containers.iter().map(|c| c.not_running().map(|failure| failure.reason)).collect();
         assert_eq!(reasons, [None, Some(Reason::ContainerPaused), Some(Reason::ContainerNotRunning)]);
         assert_eq!(containers[0].compose_service.as_deref(), Some("relay"));

@@ -78,7 +78,11 @@ pub(super) async fn find(shell: Shell<'_>, wanted: Wanted<'_>) -> Result<(Engine
             Err(failure) if failure.reason == Reason::EngineMissing => {
                 Err(Failure::new(Reason::EngineMissing, "neither `docker` nor `podman` is there"))
             }
-            selected => selected,
+            Err(failure) => {
+                let detail = format!("{}; asked `podman`, since there is no `docker`", failure.detail);
+                Err(Failure { detail, ..failure })
+            }
+            Ok(selected) => Ok(selected),
         };
     }
     let mut containers = selected?;
@@ -146,7 +150,11 @@ impl EngineCommand<'_> {
             let containers = self.inspect(&[name.as_str()]).await?;
             return if containers.is_empty() { Err(none()) } else { Ok(containers) };
         }
-        let filters: Vec<String> = filters(selector).iter().map(|filter| format!("--filter={filter}")).collect();
+        let filters = match selector {
+            ContainerSelector::Image(image) => self.image_filters(image).await,
+            selector => filters(selector),
+        };
+        let filters: Vec<String> = filters.iter().map(|filter| format!("--filter={filter}")).collect();
         let mut argv = vec![self.engine.command(), "ps", "--all", "--quiet", "--no-trunc"];
         argv.extend(filters.iter().map(String::as_str));
         let listed = self.shell.run(&argv).await?;
@@ -162,8 +170,21 @@ impl EngineCommand<'_> {
         if ids.len() > 4 * MOST {
             return Err(Failure::new(Reason::ContainerAmbiguous, format!("`{selector}` matches {}", ids.len())));
         }
-        let containers = self.inspect(&ids).await?;
+        let mut containers = self.inspect(&ids).await?;
+        // Asked of `ps`, those without the label would be left out: podman-compose sets none.
+        let one_offs_too = !matches!(selector, ContainerSelector::Compose { .. });
+        containers.retain(|container| !container.is_infra && (one_offs_too || !container.is_one_off));
         if containers.is_empty() { Err(none()) } else { Ok(containers) }
+    }
+
+    /// What `ps` is asked for where an image is wanted. Podman compares whole names only, and knows which they are.
+    async fn image_filters(self, image: &str) -> Vec<String> {
+        let mut names = vec![image.to_owned()];
+        if self.engine == Engine::Podman {
+            let told = self.shell.ask(&[self.engine.command(), "image", "inspect", "--", image]).await;
+            names.extend(container::names_of_image(&told.unwrap_or_default(), image));
+        }
+        names.iter().map(|name| format!("ancestor={name}")).collect()
     }
 
     /// Those of `names` that exist: the engine prints them even when it complains of others.
@@ -207,7 +228,7 @@ impl EngineCommand<'_> {
     }
 }
 
-/// What `ps` is asked for. A service's one-off runs are none of its replicas.
+/// What `ps` is asked for.
 fn filters(selector: &ContainerSelector) -> Vec<String> {
     match selector {
         ContainerSelector::Name(name) => vec![format!("name=^/?{name}$")],
@@ -216,7 +237,6 @@ fn filters(selector: &ContainerSelector) -> Vec<String> {
         ContainerSelector::Compose { project, service } => {
             let mut filters = vec![format!("label=com.docker.compose.service={service}")];
             filters.extend(project.as_ref().map(|project| format!("label=com.docker.compose.project={project}")));
-            filters.push("label=com.docker.compose.oneoff=False".to_owned());
             filters
         }
     }
@@ -228,19 +248,4 @@ fn refusal(program: &str, output: &Output) -> Failure {
         return Failure::new(Reason::EngineMissing, format!("`{program}` is not there"));
     }
     classify::engine(&complaint)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::filters;
-    use crate::model::ContainerSelector;
-
-    #[test]
-    fn a_compose_service_is_its_replicas_and_not_its_one_off_runs() {
-        let compose = ContainerSelector::Compose { project: Some("shop".into()), service: "relay".into() };
-        let expected =
-            ["service=relay", "project=shop", "oneoff=False"].map(|end| format!("label=com.docker.compose.{end}"));
-        assert_eq!(filters(&compose), expected);
-        assert_eq!(filters(&ContainerSelector::Label("tier=front".into())), ["label=tier=front"]);
-    }
 }

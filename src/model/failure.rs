@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Endpoint, Route, Target};
+use super::{Endpoint, Engine, Route, Target};
 
 /// How far the way to a console was open, in the order in which it is walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -219,6 +219,7 @@ struct Place {
     /// What a command on the target's host begins with; nothing for this machine.
     on: String,
     endpoint: String,
+    engine: Engine,
     port: String,
 }
 
@@ -232,12 +233,16 @@ impl Place {
             Endpoint::Tcp { port, .. } | Endpoint::Container { port, .. } => *port,
             Endpoint::Unix(_) => 6669,
         };
-        Self { ssh, on, endpoint: target.endpoint.to_string(), port: port.to_string() }
+        let engine = match &target.endpoint {
+            Endpoint::Container { engine, .. } => *engine,
+            Endpoint::Tcp { .. } | Endpoint::Unix(_) => Engine::Docker,
+        };
+        Self { ssh, on, endpoint: target.endpoint.to_string(), engine, port: port.to_string() }
     }
 }
 
 fn hint(reason: Reason, place: &Place) -> String {
-    let Place { ssh, on, endpoint, port } = place;
+    let Place { ssh, on, endpoint, engine, port } = place;
     match reason {
         Reason::HostNotFound => format!("add `Host {ssh}` with a `HostName` to ~/.ssh/config, or set `ansible_host` in the inventory"),
         Reason::SshConfigInvalid => format!("run `ssh -G {ssh}` and mend the line that it names"),
@@ -245,12 +250,13 @@ fn hint(reason: Reason, place: &Place) -> String {
         Reason::LocalLimit => "raise `ulimit -n` and `ulimit -u`, or lower `--forks`".to_owned(),
         Reason::CommandRefused => format!("compare with `{on}true`: a forced command, `MaxSessions` or the login shell forbids it; give the console's address instead"),
         Reason::CommandStalled => format!("try `{on}true`: is the server overloaded, does a login script wait?"),
-        Reason::EngineMissing => "give the console's address instead (`console: 127.0.0.1:6669`), or install docker there".to_owned(),
-        Reason::EngineUnreachable => format!("check `{on}docker version`: is the engine up, is `DOCKER_HOST` right?"),
+        Reason::EngineMissing => format!("give the console's address instead (`console: 127.0.0.1:6669`), or install {engine} there"),
+        Reason::EngineUnreachable => format!("check `{on}{engine} version`: is the engine up, is `DOCKER_HOST` right?"),
         Reason::EngineDenied => format!("add the user to the `docker` group on {ssh}, or give the published port instead"),
+        Reason::ContainerNotFound if *engine == Engine::Podman => format!("compare with `{on}podman ps`, which shows the containers of one user only"),
         Reason::ContainerNotFound => format!("compare with `{on}docker ps`"),
-        Reason::ContainerNotRunning => format!("see why with `{on}docker ps -a` and `docker logs`"),
-        Reason::ContainerPaused => format!("somebody froze it on purpose; `{on}docker unpause` lets it go on"),
+        Reason::ContainerNotRunning => format!("see why with `{on}{engine} ps -a` and `{engine} logs`"),
+        Reason::ContainerPaused => format!("somebody froze it on purpose; `{on}{engine} unpause` lets it go on"),
         Reason::ContainerAmbiguous => "name one container, or select by label or compose service to observe each of them".to_owned(),
         Reason::ContainerUnreachable => format!("publish the port (`-p 127.0.0.1:{port}:{port}`) and set `TOKIO_CONSOLE_BIND=0.0.0.0:{port}` in the container"),
         Reason::ConnectionRefused => format!("is sshd running, and is the port right? `ssh -v {ssh}` shows the address it tries"),

@@ -225,7 +225,7 @@ fn table<'f>(faults: impl IntoIterator<Item = &'f Fault>, report: &Value) -> Vec
 fn every_rule_has_a_program() {
     let with_program: BTreeSet<_> = faults().map(|fault| fault.rule).chain([SILENT]).collect();
     let rules = built_in();
-    // What surrounds a program is held by `tests/ssh.rs` and `tests/docker.rs`, growth over sweeps by `tests/sweep.rs`.
+    // What surrounds a program is held by `tests/ssh.rs` and `tests/containers/`, growth over sweeps by `tests/sweep.rs`.
     let is_of_one_program = |rule: &&Rule| !rule.id.0.starts_with("FD6") && rule.name != "task-growth";
     let rules: BTreeSet<_> = rules.rules.iter().filter(is_of_one_program).map(|rule| rule.name.as_str()).collect();
     assert_eq!(with_program, rules);
