@@ -177,13 +177,11 @@ impl EngineCommand<'_> {
         if containers.is_empty() { Err(none()) } else { Ok(containers) }
     }
 
-    /// What `ps` is asked for where an image is wanted. Podman compares whole names only, and knows which they are.
+    /// What `ps` is asked for where an image is wanted. Podman, also where it is called `docker`, compares whole names only.
     async fn image_filters(self, image: &str) -> Vec<String> {
-        let mut names = vec![image.to_owned()];
-        if self.engine == Engine::Podman {
-            let told = self.shell.ask(&[self.engine.command(), "image", "inspect", "--", image]).await;
-            names.extend(container::names_of_image(&told.unwrap_or_default(), image));
-        }
+        let told = self.shell.ask(&[self.engine.command(), "image", "inspect", "--", image]).await;
+        let mut names = container::names_of_image(&told.unwrap_or_default(), image);
+        names.push(image.to_owned());
         names.iter().map(|name| format!("ancestor={name}")).collect()
     }
 

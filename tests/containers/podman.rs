@@ -134,13 +134,18 @@ fn consoles_in_podmans_containers_are_found_and_reached_or_explained() {
     for name in ["published", "unpublished", "loopback", "in-pod", "paused", "stopped", "missing"] {
         lab.good_host(name, &format!("podman:{name}"));
     }
-    let only = lab.sshd("sshd_only");
+    // As distributions do for those who type `docker`.
+    let called_docker = programs(&lab, "called-docker", &["podman", "cat", "id", "sh", "nsenter"]);
+    fs::rename(called_docker.join("podman"), called_docker.join("docker")).unwrap();
+    lab.sshd_config("sshd_shim", &format!("SetEnv SHLVL=2{settings} PATH={}\n", called_docker.display()));
+    let (only, shim) = (lab.sshd("sshd_only"), lab.sshd("sshd_shim"));
     let port = on_host.rsplit(':').next().unwrap();
     lab.good_host("on-host", &format!("podman:on-host:{port}"))
         .good_host("another-port", "podman:unpublished:7000")
         .host("inside", &only, "docker:loopback-shell")
         .host("no-way-in", &only, "docker:loopback")
-        .host("none-of-both", &only, "docker:missing");
+        .host("none-of-both", &only, "docker:missing")
+        .host("shim", &shim, "docker:published");
     let (found, _) = report(&mut engine.within(&lab.snapshot(&["all", "-w", "0s", "--max-unreachable", "30"])));
     let expected = [
         ("published", "seen"),
@@ -149,6 +154,7 @@ fn consoles_in_podmans_containers_are_found_and_reached_or_explained() {
         ("in-pod", "seen"),
         ("inside", "seen"),
         ("on-host", "seen"),
+        ("shim", "seen"),
         ("paused", "resolve/container-paused"),
         ("stopped", "resolve/container-not-running"),
         ("missing", "resolve/container-not-found"),
@@ -199,6 +205,8 @@ networks:
         app: {console: {compose: shop/relay, engine: podman}}
         image: {console: {image: 'lab/shell:1', engine: podman}}
         none: {console: {label: no.such=label, engine: podman}}
+    shim:
+      console: {image: 'lab/shell:1'}
 ";
     fs::write(&selectors, inventory).unwrap();
     let mut command = lab.fleetdiag(&["snapshot", "all", "-w", "1s", "--max-unreachable", "1"]);
@@ -207,12 +215,12 @@ networks:
     let mut ids: Vec<_> =
         several["targets"].as_array().unwrap().iter().map(|target| target["id"].as_str().unwrap()).collect();
     ids.sort_unstable();
-    let expected =
-        ["app/shop_relay_1", "app/shop_relay_2", "image/loopback-shell", "none"].map(|end| format!("published/{end}"));
-    assert_eq!(ids, expected, "{several:#}");
+    let replicas = ["published/app/shop_relay_1", "published/app/shop_relay_2"];
+    let others = ["published/image/loopback-shell", "published/none", "shim/loopback-shell"];
+    assert_eq!(ids, [replicas.as_slice(), &others].concat(), "{several:#}");
     assert_eq!(ended(&several, "published/none"), "resolve/container-not-found");
     assert_eq!(several["coverage"]["failed"], 1, "{several:#}");
-    let replica = target(&several, &expected[0]);
+    let replica = target(&several, replicas[0]);
     assert_eq!(replica["service"], "relay");
     let context = &replica["context"];
     assert_eq!(context["container"]["status"], "running", "{context:#}");
