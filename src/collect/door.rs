@@ -44,13 +44,27 @@ pub(super) fn may_open_elsewhere(reason: Reason) -> bool {
     )
 }
 
-/// A failure with what listens on the host, where that tells more: nobody, or somebody at another address.
+/// A failure with what the host's own sockets tell: nobody listens, somebody does at another address, or a silent
+/// endpoint is one that was never reached.
 pub(super) async fn explain(shell: Shell<'_>, endpoint: &Endpoint, failure: Failure) -> Failure {
     let Endpoint::Tcp { host, port } = endpoint else { return failure };
-    if failure.reason != Reason::NothingListening || !is_loopback(host) {
+    let tells = match failure.reason {
+        Reason::NothingListening => is_loopback(host),
+        Reason::SilentEndpoint => !is_loopback(host),
+        _ => false,
+    };
+    if !tells {
         return failure;
     }
     let Some(listening) = shell.listening().await else { return failure };
+    if failure.reason == Reason::SilentEndpoint {
+        // `ssh` takes our connection before the server's own is there.
+        return if listening.waits_for(host, *port) {
+            Failure::new(Reason::EndpointUnreachable, format!("{endpoint} does not answer connections"))
+        } else {
+            failure
+        };
+    }
     let bound: Vec<_> = listening.on(*port).iter().map(ToString::to_string).collect();
     if bound.is_empty() {
         let detail = format!("{}; listening there: {}", failure.detail, listening.describe());

@@ -275,7 +275,7 @@ fn hint(reason: Reason, place: &Place) -> String {
         Reason::ForwardingProhibited => format!("allow it in the server's sshd_config: `AllowTcpForwarding local`, `PermitOpen {endpoint}`"),
         Reason::NothingListening => format!("is the service up, built with console-subscriber, and bound to {endpoint}? `{on}ss -ltn` shows what listens"),
         Reason::BoundElsewhere => format!("give the address that is bound, `console: ADDRESS:{port}`, or bind the console to 127.0.0.1 (`TOKIO_CONSOLE_BIND=127.0.0.1:{port}`)"),
-        Reason::EndpointUnreachable => format!("the server cannot reach {endpoint}: check the address in the inventory's `console`"),
+        Reason::EndpointUnreachable => format!("the server cannot reach {endpoint}: check the address in the inventory's `console`, and firewalls between the two"),
         Reason::SessionLost => format!("the connection broke: try again, then `ssh -v {ssh}`"),
         Reason::NotGrpc => format!("another program owns {endpoint}: find the console's port (`TOKIO_CONSOLE_BIND`) and set `console` in the inventory"),
         Reason::NotAConsole => format!("{endpoint} is some other gRPC server: find the console's port (`TOKIO_CONSOLE_BIND`) and set `console` in the inventory"),

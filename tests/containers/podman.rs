@@ -118,6 +118,10 @@ fn consoles_in_podmans_containers_are_found_and_reached_or_explained() {
     engine.run("on-host", "lab/bare:1", &on_host, &["--network=host"]);
     engine.run("paused", "lab/bare:1", any, &["--network=none"]);
     engine.run("stopped", "lab/bare:1", any, &["--network=none"]);
+    // As with an engine of one user: what is published works, and nobody outside reaches the network itself.
+    engine.run("walled", "lab/bare:1", any, &["--network=lab"]);
+    let walled = engine.podman(&["inspect", "--format", "{{.NetworkSettings.Networks.lab.IPAddress}}", "walled"]);
+    run(&mut engine.within(Command::new("iptables").args(["-I", "OUTPUT", "-d", &walled, "-j", "DROP"])));
     // A pod's network is that of a container which does nothing else.
     let pause = ["--infra-image", "lab/shell:1", "--infra-command", "/bin/sleep 1000000"];
     engine.podman(&[&["pod", "create", "--name", "pod", "--network=lab", "-p", "6669"], pause.as_slice()].concat());
@@ -131,7 +135,7 @@ fn consoles_in_podmans_containers_are_found_and_reached_or_explained() {
     // Neither `docker` nor `nsenter`: what is asked for of Docker is asked of Podman, and opened inside the container.
     let only = programs(&lab, "only", &["podman", "cat", "id", "sh"]);
     lab.sshd_config("sshd_only", &format!("SetEnv SHLVL=2{settings} PATH={}\n", only.display()));
-    for name in ["published", "unpublished", "loopback", "in-pod", "paused", "stopped", "missing"] {
+    for name in ["published", "unpublished", "loopback", "walled", "in-pod", "paused", "stopped", "missing"] {
         lab.good_host(name, &format!("podman:{name}"));
     }
     // As distributions do for those who type `docker`.
@@ -142,6 +146,7 @@ fn consoles_in_podmans_containers_are_found_and_reached_or_explained() {
     let port = on_host.rsplit(':').next().unwrap();
     lab.good_host("on-host", &format!("podman:on-host:{port}"))
         .good_host("another-port", "podman:unpublished:7000")
+        .good_host("walled-off", &format!("{walled}:6669"))
         .host("inside", &only, "docker:loopback-shell")
         .host("no-way-in", &only, "docker:loopback")
         .host("none-of-both", &only, "docker:missing")
@@ -151,6 +156,7 @@ fn consoles_in_podmans_containers_are_found_and_reached_or_explained() {
         ("published", "seen"),
         ("unpublished", "seen"),
         ("loopback", "seen"),
+        ("walled", "seen"),
         ("in-pod", "seen"),
         ("inside", "seen"),
         ("on-host", "seen"),
@@ -159,6 +165,7 @@ fn consoles_in_podmans_containers_are_found_and_reached_or_explained() {
         ("stopped", "resolve/container-not-running"),
         ("missing", "resolve/container-not-found"),
         ("another-port", "forward/nothing-listening"),
+        ("walled-off", "forward/endpoint-unreachable"),
         ("no-way-in", "resolve/container-unreachable"),
         ("none-of-both", "resolve/container-not-found"),
     ];
