@@ -38,6 +38,8 @@ pub(super) struct Container {
     pub is_one_off: bool,
     /// Whether it only holds the network of a pod.
     pub is_infra: bool,
+    /// Whether Podman runs it, whatever its command is called: Docker does not name the image beside its digest.
+    is_podmans: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +119,7 @@ fn container(entry: &Value) -> Option<Container> {
         addresses: addresses(&entry["NetworkSettings"]),
         number: label("com.docker.compose.container-number").and_then(|number| number.parse().ok()).unwrap_or(0),
         is_one_off: label("com.docker.compose.oneoff").is_some_and(|value| value.eq_ignore_ascii_case("true")),
+        is_podmans: entry["ImageName"].is_string(),
         is_infra: entry["IsInfra"].as_bool() == Some(true),
         id,
     })
@@ -259,7 +262,10 @@ impl Container {
         let open = bound.as_ref().is_none_or(|bound| !bound.iter().all(is_private_to_its_network));
         if open {
             ways.extend(self.published_at(port));
-            ways.extend(self.address(network).map(|address| Way::Address(address.to_string(), port)));
+            // The networks of a user's own Podman are not the host's, where the same address may be somebody else.
+            if is_root || !self.is_podmans {
+                ways.extend(self.address(network).map(|address| Way::Address(address.to_string(), port)));
+            }
         }
         // Seeing what listens is how we know that the process is really the container's.
         if let (true, Some(_), Some(process)) = (is_root, listening, self.process) {
@@ -344,6 +350,15 @@ mod tests {
         assert_eq!(first(Some("c")), address("172.19.0.3", 6669));
         assert_eq!(first(Some("none")), Way::Inside(ID.into()));
         assert_eq!(one(r#"{"IPAddress": "172.17.0.9"}"#, "").ways(6669, None, None, false).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn the_networks_of_a_users_own_podman_are_not_the_hosts() {
+        let mut container = one(r#"{"Networks": {"b": {"IPAddress": "10.89.0.3"}}}"#, "bridge");
+        assert!(container.ways(6669, None, None, false).unwrap().contains(&address("10.89.0.3", 6669)), "Docker's are");
+        container.is_podmans = true;
+        assert_eq!(container.ways(6669, None, None, false).unwrap(), [Way::Inside(ID.into())]);
+        assert!(container.ways(6669, None, None, true).unwrap().contains(&address("10.89.0.3", 6669)));
     }
 
     #[test]
