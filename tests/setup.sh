@@ -3,7 +3,7 @@
 set -euo pipefail
 
 # program → Debian package
-declare -A needed=([git]=git [ssh]=openssh-client [sshd]=openssh-server [ssh-keygen]=openssh-client [protoc]=protobuf-compiler [unzip]=unzip [cc]=gcc [docker]=docker.io [dockerd]=docker.io [podman]=podman [busybox]=busybox-static [nsenter]=util-linux [strip]=binutils [python3]=python3 [systemd-analyze]=systemd [go]=golang-go [chromium]=chromium [chromedriver]=chromium-driver)
+declare -A needed=([git]=git [ssh]=openssh-client [sshd]=openssh-server [ssh-keygen]=openssh-client [protoc]=protobuf-compiler [unzip]=unzip [cc]=gcc [docker]=docker.io [dockerd]=docker.io [podman]=podman [busybox]=busybox-static [nsenter]=util-linux [iptables]=iptables [strip]=binutils [python3]=python3 [systemd-analyze]=systemd [go]=golang-go [chromium]=chromium [chromedriver]=chromium-driver)
 
 export PATH="$PATH:/usr/sbin:/sbin"
 packages=()
