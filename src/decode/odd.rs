@@ -55,6 +55,9 @@ impl Counts {
 /// A tick brings no more new call sites than this; a program of any size has dozens.
 const FEW: usize = 8;
 
+/// A state that is sent without waiting for a tick is there sooner.
+const NOT_AT_ONCE: Duration = Duration::from_millis(100);
+
 /// console-subscriber's publish interval where nobody set another.
 const DEFAULT_TICK: Duration = Duration::from_secs(1);
 
@@ -78,16 +81,18 @@ impl Decoder {
 
     /// Whether the first message was the full state. A client that comes too late for a state that does not fit gets
     /// changes only, from the next tick on. They can hold a call site that is new, but announce nothing that was there.
-    fn first_is_full(&self) -> bool {
+    fn first_is_full(&self, observation: &Observation) -> bool {
         let is_like_changes = !self.first_announces && self.tokio_version.is_some() && self.first_call_sites <= FEW;
-        self.first_call_sites > 0 && !(is_like_changes && self.first_came_at_a_tick())
+        self.first_call_sites > 0 && !(is_like_changes && self.first_came_at_a_tick(observation))
     }
 
-    /// A full state comes at once, somewhere between two ticks; changes come a whole tick before the next ones.
-    fn first_came_at_a_tick(&self) -> bool {
+    /// A full state comes at once, somewhere between two ticks; changes come a whole tick before the next ones, or a little
+    /// less where their own tick was late, as after a state that took long to send.
+    fn first_came_at_a_tick(&self, observation: &Observation) -> bool {
         let Some(first) = self.intervals.first() else { return false };
         let tick = self.intervals.get(1).copied().unwrap_or(DEFAULT_TICK);
-        first.saturating_add(tick / 50) >= tick
+        let late = if observation.first_update_after >= NOT_AT_ONCE { tick / 4 } else { tick / 50 };
+        first.saturating_add(late) >= tick
     }
 
     fn longest_tick(&self) -> Duration {
@@ -109,7 +114,8 @@ impl Decoder {
     ) -> Vec<Anomaly> {
         let mut found = Vec::new();
         let orphans = self.counts.orphans.len() as u64;
-        if !self.first_is_full() && self.window.updates > 0 {
+        let is_full = self.first_is_full(observation);
+        if !is_full && self.window.updates > 0 {
             found.push(Anomaly::PartialInitialState { unknown: orphans });
         } else if orphans > 0 {
             found.push(Anomaly::Orphans { count: orphans });
@@ -135,7 +141,7 @@ impl Decoder {
         let plain = [
             (self.window.updates < 2, Anomaly::SingleSample),
             // A state that was not sent has tasks, only none that we know of.
-            (no_tasks && self.first_is_full(), Anomaly::NoTasks),
+            (no_tasks && is_full, Anomaly::NoTasks),
             (dropped, Anomaly::DroppedEvents { tasks, resources, async_ops }),
             (shrunk, Anomaly::RetentionShrunk { state_bytes: self.state_bytes }),
             (lag.is_some(), Anomaly::IngestLag { lag: lag.unwrap_or_default() }),
