@@ -135,6 +135,23 @@ fn a_new_call_site_makes_no_full_state_of_changes() {
 }
 
 #[test]
+fn a_late_tick_is_a_tick_where_it_was_waited_for() {
+    let mut changes = update(10, vec![], vec![]);
+    changes.new_metadata = Some(call_sites(0x1000));
+    changes.now.as_mut().unwrap().nanos = 60_000_000;
+    let updates = [changes, update(11, vec![], vec![]), update(12, vec![], vec![])];
+    for (waited, anomaly) in [(5, Anomaly::NoTasks), (400, Anomaly::PartialInitialState { unknown: 0 })] {
+        let mut decoder = Decoder::new(Limits::default());
+        for update in &updates {
+            decoder.update(Received(0), &update.encode_to_vec()).unwrap();
+        }
+        let observation = Observation { first_update_after: Duration::from_millis(waited), ..observation() };
+        let found = decoder.finish(&observation).anomalies;
+        assert!(found.contains(&anomaly), "after {waited} ms: {found:?}");
+    }
+}
+
+#[test]
 fn an_id_that_is_used_again_is_another_task() {
     let snapshot = decode(&[
         first(update(10, vec![task(1, "a")], vec![(1, stats(1, 5))])),
