@@ -172,8 +172,8 @@ impl EngineCommand<'_> {
         }
         let mut containers = self.inspect(&ids).await?;
         // Asked of `ps`, those without the label would be left out: podman-compose sets none.
-        let one_offs_too = !matches!(selector, ContainerSelector::Compose { .. });
-        containers.retain(|container| !container.is_infra && (one_offs_too || !container.is_one_off));
+        let only_replicas = matches!(selector, ContainerSelector::Compose { .. });
+        containers.retain(|container| !(container.is_infra || only_replicas && container.is_one_off));
         if containers.is_empty() { Err(none()) } else { Ok(containers) }
     }
 
@@ -246,4 +246,18 @@ fn refusal(program: &str, output: &Output) -> Failure {
         return Failure::new(Reason::EngineMissing, format!("`{program}` is not there"));
     }
     classify::engine(&complaint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::filters;
+    use crate::model::ContainerSelector;
+
+    #[test]
+    fn a_compose_service_and_a_label_are_asked_for_by_their_labels() {
+        let compose = ContainerSelector::Compose { project: Some("shop".into()), service: "relay".into() };
+        let expected = ["service=relay", "project=shop"].map(|end| format!("label=com.docker.compose.{end}"));
+        assert_eq!(filters(&compose), expected);
+        assert_eq!(filters(&ContainerSelector::Label("tier=front".into())), ["label=tier=front"]);
+    }
 }

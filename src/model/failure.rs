@@ -229,13 +229,10 @@ impl Place {
             Route::Ssh(destination) => (destination.host.to_string(), format!("ssh {} ", destination.host)),
             Route::Direct => (target.id.host.to_string(), String::new()),
         };
-        let port = match &target.endpoint {
-            Endpoint::Tcp { port, .. } | Endpoint::Container { port, .. } => *port,
-            Endpoint::Unix(_) => 6669,
-        };
-        let engine = match &target.endpoint {
-            Endpoint::Container { engine, .. } => *engine,
-            Endpoint::Tcp { .. } | Endpoint::Unix(_) => Engine::Docker,
+        let (engine, port) = match &target.endpoint {
+            Endpoint::Tcp { port, .. } => (Engine::Docker, *port),
+            Endpoint::Container { engine, port, .. } => (*engine, *port),
+            Endpoint::Unix(_) => (Engine::Docker, 6669),
         };
         Self { ssh, on, endpoint: target.endpoint.to_string(), engine, port: port.to_string() }
     }

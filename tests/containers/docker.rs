@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::harness::{self, FLEETDIAG, Lab, closed_port, report, run, target};
 use crate::image::{self, IMAGES};
-use crate::{ended, programs};
+use crate::{assert_ends, assert_holds_open, ids, programs, serves, step, with_inventory};
 
 /// The user that everybody may become and that may nothing.
 const NOBODY: u32 = 65534;
@@ -79,21 +79,10 @@ impl Engine {
 
     /// Runs our program in a container, with its console at `bind`, and waits until it serves that.
     fn run(&self, name: &str, image: &str, bind: &str, options: &[&str]) {
-        let mut args = vec!["run", "--detach", "--interactive", "--name", name];
-        if !options.contains(&"--network=host") {
-            args.push("--network=lab");
-        }
-        args.extend(options);
-        args.extend([image, "/bin/fleetdiag", "demo-program", "relay", bind]);
-        self.docker(&args);
+        let network: &[&str] = if options.contains(&"--network=host") { &[] } else { &["--network=lab"] };
+        self.docker(&image::arguments(name, image, bind, &[network, options].concat()));
         let mut logs = Command::new("docker");
-        logs.args(["logs", "--follow", name]).env("DOCKER_HOST", self.socket()).stdout(Stdio::piped());
-        let mut logs = logs.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(logs.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        logs.kill().unwrap();
-        logs.wait().unwrap();
-        assert!(line.trim().contains(':'), "{name} does not start: {line}");
+        serves(name, logs.args(["logs", "--follow", name]).env("DOCKER_HOST", self.socket()));
     }
 }
 
@@ -187,21 +176,16 @@ fn consoles_in_containers_are_found_and_reached_or_explained() {
         ("no-engine", "resolve/engine-missing"),
         ("engine-down", "resolve/engine-unreachable"),
     ];
-    let ends: Vec<_> = expected.iter().map(|(id, _)| (*id, ended(&found, id))).collect();
-    assert_eq!(ends, expected.map(|(id, end)| (id, end.to_owned())), "{found:#}");
+    assert_ends(&found, &expected);
     assert!(target(&found, "no-way-in")["hint"].as_str().unwrap().contains("TOKIO_CONSOLE_BIND=0.0.0.0:6669"));
     assert!(target(&found, "another-port")["detail"].as_str().unwrap().contains("0.0.0.0:6669"));
     assert!(lab.leftovers().is_empty());
 
-    let mut command = lab.fleetdiag(&["snapshot", "all", "-w", "0s", "--max-unreachable", "1"]);
-    command.arg("--ssh-config").arg(lab.path("ssh_config")).arg("-i").arg(&selectors);
-    let (several, _) = report(&mut command);
-    let mut ids: Vec<_> =
-        several["targets"].as_array().unwrap().iter().map(|target| target["id"].as_str().unwrap()).collect();
+    let args = ["snapshot", "all", "-w", "0s", "--max-unreachable", "1"];
+    let (several, _) = report(&mut with_inventory(&lab, &args, &selectors));
     let replicas = ["published/app/shop-relay-1", "published/app/shop-relay-2", "published/image/loopback-shell"];
-    ids.sort_unstable();
-    assert_eq!(ids, [replicas.as_slice(), &["published/none"]].concat(), "{several:#}");
-    assert_eq!(ended(&several, "published/none"), "resolve/container-not-found");
+    assert_eq!(ids(&several), [replicas.as_slice(), &["published/none"]].concat(), "{several:#}");
+    assert_ends(&several, &[("published/none", "resolve/container-not-found")]);
     assert_eq!(several["coverage"]["failed"], 1, "{several:#}");
     assert_eq!(target(&several, replicas[0])["service"], "relay");
     // What was saved says the same as what was seen.
@@ -271,11 +255,7 @@ fn walked_aloud(engine: &Engine, lab: &Lab) {
     let names = "published:published-inside:loopback:inside:stopped";
     let (found, code) = report(&mut lab.doctor(&[names, "-w", "1s"]));
     assert_eq!(code, 4, "{found:#}");
-    let step = |id: &str, kind: &str| {
-        let steps = target(&found, id)["steps"].as_array().unwrap();
-        let step = steps.iter().find(|step| step["kind"] == kind);
-        step.map(|step| (step["mark"].as_str().unwrap(), step["text"].as_str().unwrap()))
-    };
+    let step = |id, kind| step(&found, id, kind);
     let (mark, text) = step("published", "exposed").unwrap();
     assert!(mark == "warn" && text.contains("0.0.0.0:"), "published on every address: {text}");
     assert!(target(&found, "published")["todo"].to_string().contains("-p 127.0.0.1:6669:6669"));
@@ -303,27 +283,11 @@ fn held_open(engine: &Engine, lab: &Lab, selectors: &Path) {
         ("docker:loopback", &here),
         ("docker:unpublished", &here),
     ] {
-        let mut command = lab.fleetdiag(&["console", name, "--address"]);
-        command.arg("--ssh-config").arg(lab.path("ssh_config")).arg("-i").arg(inventory);
-        let mut child = command.env("DOCKER_HOST", engine.socket()).spawn().unwrap();
-        let mut address = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
-        let address = address.trim().replace("file://localhost", "unix:");
-        // Twice: the way is there for whoever comes.
-        for _ in 0..2 {
-            let (seen, _) = report(&mut lab.fleetdiag(&["snapshot", &address, "-w", "0s", "--no-save"]));
-            assert_eq!(seen["coverage"]["failed"], 0, "{name}: {address}: {seen:#}");
-        }
-        let below = harness::watch(&harness::descendants(child.id()));
-        harness::signal(child.id(), rustix::process::Signal::INT);
-        assert_eq!(child.wait().unwrap().code(), Some(0), "{name}");
-        assert_eq!(harness::survivors(below), Vec::<String>::new(), "{name}");
-        assert!(lab.leftovers().is_empty(), "{name}: {:?}", lab.leftovers());
+        let mut command = with_inventory(lab, &["console", name, "--address"], inventory);
+        assert_holds_open(lab, name, command.env("DOCKER_HOST", engine.socket()));
     }
     let said = |name: &str, inventory: &Path| {
-        let mut command = lab.fleetdiag(&["console", name, "--address"]);
-        command.arg("--ssh-config").arg(lab.path("ssh_config")).arg("-i").arg(inventory);
-        let output = command.output().unwrap();
+        let output = with_inventory(lab, &["console", name, "--address"], inventory).output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     let (code, text) = said("published/app", selectors);

@@ -7,9 +7,9 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::harness::{self, FLEETDIAG, Lab, closed_port, report, run, target};
+use crate::harness::{Lab, closed_port, report, run, target};
 use crate::image::{self, IMAGES};
-use crate::{ended, programs};
+use crate::{assert_ends, assert_holds_open, ids, programs, serves, step, with_inventory};
 
 /// An engine with our images.
 struct Podman {
@@ -50,12 +50,10 @@ impl Podman {
         engine
     }
 
-    /// Where its settings are, as `VARIABLE=path`.
+    /// Where its settings are: variables, and paths.
     fn settings(&self) -> [(&'static str, PathBuf); 2] {
-        ["STORAGE_CONF", "CONF"].map(|name| match name {
-            "CONF" => ("CONTAINERS_CONF", self.directory.path().join("containers.conf")),
-            _ => ("CONTAINERS_STORAGE_CONF", self.directory.path().join("storage.conf")),
-        })
+        [("CONTAINERS_CONF", "containers.conf"), ("CONTAINERS_STORAGE_CONF", "storage.conf")]
+            .map(|(variable, name)| (variable, self.directory.path().join(name)))
     }
 
     /// The same command in the network of this engine, and with its settings.
@@ -80,20 +78,12 @@ impl Podman {
 
     /// Runs our program in a container, with its console at `bind`, and waits until it serves that.
     fn run(&self, name: &str, image: &str, bind: &str, options: &[&str]) {
-        let mut args = vec!["run", "--detach", "--interactive", "--name", name];
-        args.extend(options);
-        args.extend([image, "/bin/fleetdiag", "demo-program", "relay", bind]);
-        self.podman(&args);
+        self.podman(&image::arguments(name, image, bind, options));
         self.serves(name);
     }
 
     fn serves(&self, name: &str) {
-        let mut logs = self.within(Command::new("podman").args(["logs", "--follow", name])).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(logs.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        logs.kill().unwrap();
-        logs.wait().unwrap();
-        assert!(line.trim().contains(':'), "{name} does not start: {line}");
+        serves(name, &mut self.within(Command::new("podman").args(["logs", "--follow", name])));
     }
 }
 
@@ -169,8 +159,7 @@ fn consoles_in_podmans_containers_are_found_and_reached_or_explained() {
         ("no-way-in", "resolve/container-unreachable"),
         ("none-of-both", "resolve/container-not-found"),
     ];
-    let ends: Vec<_> = expected.iter().map(|(id, _)| (*id, ended(&found, id))).collect();
-    assert_eq!(ends, expected.map(|(id, end)| (id, end.to_owned())), "{found:#}");
+    assert_ends(&found, &expected);
     let said = |id: &str, key: &str| target(&found, id)[key].as_str().unwrap().to_owned();
     assert!(said("stopped", "hint").contains("podman logs"), "{found:#}");
     assert!(said("none-of-both", "detail").contains("asked `podman`"), "{found:#}");
@@ -216,16 +205,12 @@ networks:
       console: {image: 'lab/shell:1'}
 ";
     fs::write(&selectors, inventory).unwrap();
-    let mut command = lab.fleetdiag(&["snapshot", "all", "-w", "1s", "--max-unreachable", "1"]);
-    command.arg("--ssh-config").arg(lab.path("ssh_config")).arg("-i").arg(&selectors);
-    let (several, _) = report(&mut engine.within(&command));
-    let mut ids: Vec<_> =
-        several["targets"].as_array().unwrap().iter().map(|target| target["id"].as_str().unwrap()).collect();
-    ids.sort_unstable();
+    let args = ["snapshot", "all", "-w", "1s", "--max-unreachable", "1"];
+    let (several, _) = report(&mut engine.within(&with_inventory(lab, &args, &selectors)));
     let replicas = ["published/app/shop_relay_1", "published/app/shop_relay_2"];
     let others = ["published/image/loopback-shell", "published/none", "shim/loopback-shell"];
-    assert_eq!(ids, [replicas.as_slice(), &others].concat(), "{several:#}");
-    assert_eq!(ended(&several, "published/none"), "resolve/container-not-found");
+    assert_eq!(ids(&several), [replicas.as_slice(), &others].concat(), "{several:#}");
+    assert_ends(&several, &[("published/none", "resolve/container-not-found")]);
     assert_eq!(several["coverage"]["failed"], 1, "{several:#}");
     let replica = target(&several, replicas[0]);
     assert_eq!(replica["service"], "relay");
@@ -239,10 +224,7 @@ networks:
 fn walked_aloud(engine: &Podman, lab: &Lab) {
     let (found, code) = report(&mut engine.within(&lab.doctor(&["published:in-pod:loopback:inside", "-w", "1s"])));
     assert_eq!(code, 1, "two are open to the world: {found:#}");
-    let step = |id: &str, kind: &str| {
-        let steps = target(&found, id)["steps"].as_array().unwrap();
-        steps.iter().find(|step| step["kind"] == kind).map(|step| step["text"].as_str().unwrap())
-    };
+    let step = |id, kind| step(&found, id, kind).map(|(_, text)| text);
     for id in ["published", "in-pod"] {
         assert!(step(id, "exposed").unwrap().contains("0.0.0.0:"), "{id}: published on every address: {found:#}");
     }
@@ -254,18 +236,7 @@ fn walked_aloud(engine: &Podman, lab: &Lab) {
 /// `fleetdiag console` goes the same ways, and holds them open for others.
 fn held_open(engine: &Podman, lab: &Lab) {
     for name in ["published", "loopback", "inside"] {
-        let mut command = lab.fleetdiag(&["console", name, "--address"]);
-        command.arg("--ssh-config").arg(lab.path("ssh_config")).arg("-i").arg(lab.path("hosts.yaml"));
-        let mut child = engine.within(&command).spawn().unwrap();
-        let mut address = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
-        let address = address.trim().replace("file://localhost", "unix:");
-        let (seen, _) = report(Command::new(FLEETDIAG).args(["snapshot", &address, "-w", "0s", "--no-save"]));
-        assert_eq!(seen["coverage"]["failed"], 0, "{name}: {address}: {seen:#}");
-        let below = harness::watch(&harness::descendants(child.id()));
-        harness::signal(child.id(), rustix::process::Signal::INT);
-        assert_eq!(child.wait().unwrap().code(), Some(0), "{name}");
-        assert_eq!(harness::survivors(below), Vec::<String>::new(), "{name}");
-        assert!(lab.leftovers().is_empty(), "{name}: {:?}", lab.leftovers());
+        let command = with_inventory(lab, &["console", name, "--address"], &lab.path("hosts.yaml"));
+        assert_holds_open(lab, name, &mut engine.within(&command));
     }
 }
