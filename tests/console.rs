@@ -164,7 +164,7 @@ fn the_doctor_ends_where_the_way_ends_and_says_what_to_do() {
     let (program, open) = (Program::start("web"), Program::start_at("web", &format!("0.0.0.0:{port}")));
     let (mute, _connections) = silent();
     let console = program.address.clone();
-    let banner = harness::listen(|mut stream| drop(std::io::Write::write_all(&mut stream, b"SSH-2.0-\x1b[31mred\r\n")));
+    let banner = harness::says("SSH-2.0-\x1b[31mred\r\n");
     lab.sshd_config("sshd_no_forward", "AllowTcpForwarding no\n");
     lab.sshd_config("sshd_no_commands", "MaxSessions 0\n");
     lab.sshd_config("sshd_denies", "AuthorizedKeysFile none\n");

@@ -5,7 +5,7 @@
 mod harness;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex, mpsc};
@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use harness::relay::{Then, relay};
 use harness::{
-    Daemon, Lab, Program, closed_port, descendants, listen, report, signal, silent, sshd_on_a_port, survivors, target,
-    watch,
+    Daemon, Lab, Program, closed_port, descendants, listen, report, says, signal, silent, sshd_on_a_port, survivors,
+    target, watch,
 };
 use rustix::process::Signal;
 use serde_json::Value;
@@ -97,8 +97,8 @@ fn of_two_hundred_hosts_each_is_collected_or_says_why_not() {
     let (silent_sshd, _unheard) = self::silent();
     let (full, _listener, _waiting) = full();
     let (sheds, _first) = shedding(&lab, |_| {});
-    let banner = listen(|mut stream| drop(stream.write_all(b"SSH-2.0-OpenSSH_9.9\r\n")));
-    let page = listen(|mut stream| drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")));
+    let banner = says("SSH-2.0-OpenSSH_9.9\r\n");
+    let page = says("HTTP/1.1 400 Bad Request\r\n\r\n");
     let hangs_up = listen(drop);
     let elsewhere = TcpListener::bind(("127.0.0.2", 0)).unwrap();
     let elsewhere = format!("127.0.0.1:{}", elsewhere.local_addr().unwrap().port());

@@ -6,7 +6,7 @@ mod harness;
 
 use std::io::Write;
 
-use harness::{Lab, Program, closed_port, listen, report, silent, sshd_on_a_port, target};
+use harness::{Lab, Program, closed_port, listen, report, says, silent, sshd_on_a_port, target};
 
 /// The failure of each host that is not well, as `stage/reason`.
 fn failure(report: &serde_json::Value, id: &str) -> String {
@@ -69,8 +69,8 @@ fn each_host_fails_for_its_own_reason_while_the_others_are_reported() {
     let console = healthy.address.clone();
     let (silent, _connections) = silent();
     let (silent_sshd, _unheard) = self::silent();
-    let banner = listen(|mut stream| drop(stream.write_all(b"SSH-2.0-OpenSSH_9.9\r\n")));
-    let page = listen(|mut stream| drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")));
+    let banner = says("SSH-2.0-OpenSSH_9.9\r\n");
+    let page = says("HTTP/1.1 400 Bad Request\r\n\r\n");
     let hangs_up = listen(drop);
     lab.sshd_config("sshd_no_forward", "AllowTcpForwarding no\n");
     let sshd = lab.sshd("sshd_config");

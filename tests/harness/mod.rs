@@ -8,8 +8,8 @@ pub mod relay;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -282,6 +282,17 @@ pub fn listen(serve: impl Fn(TcpStream) + Send + 'static) -> String {
         }
     });
     address
+}
+
+/// A server that says `text` to everybody and hangs up. It hears them out: the kernel throws away what was said last when a
+/// connection is closed over something unread.
+pub fn says(text: &'static str) -> String {
+    listen(move |mut stream| {
+        std::thread::spawn(move || {
+            stream.write_all(text.as_bytes()).and_then(|()| stream.shutdown(Shutdown::Write)).ok();
+            std::io::copy(&mut stream, &mut std::io::sink()).ok();
+        });
+    })
 }
 
 /// An address where nothing listens: it was free a moment ago and nobody is told of it.
