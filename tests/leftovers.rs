@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::process::{Child, Output};
 use std::sync::mpsc::Receiver;
 
-use harness::{Lab, descendants, signal, silent, sshd_on_a_port, survivors, watch};
+use harness::{Lab, descendants, freeze, signal, silent, sshd_on_a_port, survivors, watch};
 use rustix::process::Signal;
 
 const TUNNELS: usize = 4;
@@ -58,11 +58,7 @@ impl Run {
     /// Stops every sshd that serves it, as a server that hangs.
     fn freeze_servers(&self) -> Vec<Child> {
         let sshds: Vec<_> = self.sshds.try_iter().collect();
-        for sshd in &sshds {
-            for process in descendants(sshd.id()).into_iter().chain([sshd.id()]) {
-                signal(process, Signal::STOP);
-            }
-        }
+        sshds.iter().for_each(|sshd| freeze(sshd.id()));
         sshds
     }
 
@@ -82,9 +78,10 @@ impl Run {
     }
 }
 
-fn thaw(sshds: Vec<Child>) {
+/// Ends frozen servers, the lowest first: what loses its parent ends by itself.
+fn end_all(sshds: Vec<Child>) {
     for mut sshd in sshds {
-        for process in descendants(sshd.id()) {
+        for process in descendants(sshd.id()).into_iter().rev() {
             signal(process, Signal::KILL);
         }
         sshd.kill().unwrap();
@@ -129,7 +126,7 @@ fn a_second_signal_ends_it_at_once_and_still_leaves_nothing() {
     });
     assert_eq!((output.status.code(), survivors), (Some(130), vec![]));
     assert!(lab.leftovers().is_empty(), "{:?}", lab.leftovers());
-    thaw(sshds);
+    end_all(sshds);
 }
 
 #[test]
@@ -141,7 +138,7 @@ fn servers_that_hang_hold_nothing_back() {
         let (output, survivors, lab) = run.end(&processes, |run| run.signal(Signal::TERM));
         assert_eq!((output.status.code(), survivors), (Some(130), vec![]));
         assert!(lab.leftovers().is_empty(), "{:?}", lab.leftovers());
-        thaw(sshds);
+        end_all(sshds);
     }
 }
 
@@ -155,7 +152,7 @@ fn a_killed_run_takes_its_processes_along_and_the_next_one_sweeps() {
             let (output, survivors, lab) = run.end(&processes, |run| run.signal(Signal::KILL));
             assert_eq!((output.status.code(), survivors), (None, vec![]));
             assert_eq!(lab.leftovers().len(), 1, "a directory is all that a killed run can leave");
-            thaw(sshds);
+            end_all(sshds);
             let next = lab.snapshot(&["jump", "--ssh-option", "ProxyCommand=false"]).output().unwrap();
             assert_eq!(next.status.code(), Some(3));
             assert!(lab.leftovers().is_empty(), "{:?}", lab.leftovers());

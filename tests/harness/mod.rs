@@ -321,17 +321,19 @@ pub fn sshd_on_a_port(config: PathBuf) -> (String, mpsc::Receiver<Child>) {
 
 /// Ids of the processes below `parent`, at any depth.
 pub fn descendants(parent: u32) -> Vec<u32> {
-    let mut found = Vec::new();
-    let mut waiting = vec![parent];
-    while let Some(id) = waiting.pop() {
-        for task in fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten() {
-            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            let children: Vec<u32> = children.split_whitespace().map(|id| id.parse().unwrap()).collect();
-            found.extend(&children);
-            waiting.extend(children);
-        }
+    let mut found = children(parent);
+    let mut next = 0;
+    while let Some(&id) = found.get(next) {
+        found.extend(children(id));
+        next += 1;
     }
     found
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+    let lists = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
+    lists.flat_map(|list| list.split_whitespace().map(|id| id.parse().unwrap()).collect::<Vec<_>>()).collect()
 }
 
 /// Handles on processes, by which their end can be waited for.
@@ -356,6 +358,14 @@ pub fn survivors(processes: Vec<(String, OwnedFd)>) -> Vec<String> {
 pub fn signal(process: u32, signal: rustix::process::Signal) {
     let id = rustix::process::Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
     rustix::process::kill_process(id, signal).unwrap();
+}
+
+/// Stops a process and all below it, parents first, so that none starts another meanwhile. One may end before its turn.
+pub fn freeze(process: u32) {
+    let id = rustix::process::Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
+    let stopped = rustix::process::kill_process(id, rustix::process::Signal::STOP);
+    assert!(matches!(stopped, Ok(()) | Err(rustix::io::Errno::SRCH)), "{stopped:?}");
+    children(process).into_iter().for_each(freeze);
 }
 
 /// An sshd that listens, as on a real server, ended when dropped.
