@@ -24,7 +24,7 @@ echo "declared $declared; dependencies need $highest"
 
 echo "== licences and sources"
 if ! command -v cargo-deny >/dev/null; then
-    cargo install cargo-deny --locked --quiet --root target/tools
+    CARGO_PROFILE_DEV_DEBUG=false cargo install cargo-deny --locked --quiet --debug --root target/tools
     export PATH="$PWD/target/tools/bin:$PATH"
 fi
 cargo deny --log-level error check bans licenses sources

@@ -268,7 +268,13 @@ fn walked_aloud(engine: &Engine, lab: &Lab) {
     assert_eq!(step("stopped", "container-not-running").unwrap().0, "fail");
     let mut here = lab.fleetdiag(&["doctor", "docker:loopback", "-w", "1s"]);
     let (here, code) = report(here.env("DOCKER_HOST", engine.socket()));
-    assert_eq!((code, &here["targets"][0]["mark"]), (0, &"ok".into()), "{here:#}");
+    // Many programs on few CPUs make a console late, and its doctor says so.
+    let steps = here["targets"][0]["steps"].as_array().unwrap().iter();
+    let late = |step: &&serde_json::Value| {
+        step["mark"] == "warn" && ["ingest-lag", "late-ticks"].contains(&step["kind"].as_str().unwrap())
+    };
+    let other: Vec<_> = steps.filter(|step| !late(step) && step["mark"] != "ok").collect();
+    assert!(code <= 1 && other.is_empty(), "{here:#}");
 }
 
 /// `fleetdiag console` goes the same ways, and holds them open for others.

@@ -13,7 +13,7 @@ pub const IMAGES: &[(&str, &[&str])] = &[("bare", &[]), ("shell", &["sh", "nc", 
 /// What runs our program in a container of `image`, with its console at `bind`.
 pub fn arguments<'a>(name: &'a str, image: &'a str, bind: &'a str, options: &[&'a str]) -> Vec<&'a str> {
     let run = ["run", "--detach", "--interactive", "--name", name];
-    [run.as_slice(), options, &[image, "/bin/fleetdiag", "demo-program", "relay", bind]].concat()
+    [run.as_slice(), options, &[image, "/bin/fleetdiag", "demo-program", "jobs", bind]].concat()
 }
 
 /// An archive, below `directory`, of our program with its libraries, and of BusyBox under the names of `tools`.

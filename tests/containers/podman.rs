@@ -177,7 +177,7 @@ fn services(engine: &Podman, lab: &Lab) {
     let compose = "services:
   relay:
     image: localhost/lab/bare:1
-    command: [/bin/fleetdiag, demo-program, relay, '0.0.0.0:6669']
+    command: [/bin/fleetdiag, demo-program, jobs, '0.0.0.0:6669']
     stdin_open: true
     scale: 2
     networks: [lab]
