@@ -159,7 +159,8 @@ fn a_report_fits_its_columns_with_and_without_colour_and_unicode() {
             let options = Options { width, unicode, verbose, ..PLAIN };
             let plain = render(Format::Human, &diagnosis, &options);
             for line in plain.lines() {
-                assert!(line.width() <= width, "{width}: {line}");
+                let is_address = line.trim_start().starts_with("https://");
+                assert!(line.width() <= width || is_address, "{width}: {line}");
                 assert!(unicode || line.is_ascii(), "{line}");
             }
             let colored = render(Format::Human, &diagnosis, &Options { color: true, ..options });

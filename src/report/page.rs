@@ -125,6 +125,14 @@ impl Page {
         });
     }
 
+    /// One of a list: what does not fit on its line stands further in.
+    pub(super) fn item(&mut self, text: &str) {
+        for (number, line) in wrap(text, self.options.width.saturating_sub(4).max(20)).into_iter().enumerate() {
+            let indent = if number == 0 { 2 } else { 4 };
+            let _ = writeln!(self.text, "{:indent$}{line}", "");
+        }
+    }
+
     /// Wrapped text.
     pub(super) fn paragraph(&mut self, indent: usize, style: Style, text: &str) {
         for line in wrap(text, self.options.width.saturating_sub(indent).max(20)) {
@@ -134,7 +142,7 @@ impl Page {
     }
 }
 
-/// Breaks text at spaces; words longer than a line are broken anywhere.
+/// Breaks text at spaces; words longer than a line are broken anywhere, but for addresses, which are to be followed.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
@@ -163,6 +171,9 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 
 /// A word in pieces of at most `width` columns.
 fn pieces(word: &str, width: usize) -> Vec<String> {
+    if word.starts_with("https://") {
+        return vec![word.to_owned()];
+    }
     let mut pieces = vec![String::new()];
     let mut used = 0;
     for c in word.chars() {
@@ -190,6 +201,7 @@ mod tests {
         assert_eq!(wrap("one two three", 8), ["one two", "three"]);
         assert_eq!(wrap("a 0123456789 b", 4), ["a", "0123", "4567", "89 b"]);
         assert_eq!(wrap("", 4), [""]);
+        assert_eq!(wrap("see https://docs.rs/tokio now", 10), ["see", "https://docs.rs/tokio", "now"]);
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::fold::fold;
-use super::page::{BOLD, PLAIN, Page};
+use super::page::{BOLD, Page};
 use super::terminal::escape;
 use super::words;
 use crate::diagnose::{Because, Diagnosis, SetAside};
@@ -20,7 +20,7 @@ pub(super) fn human(page: &mut Page, diagnosis: &Diagnosis) {
         let on = fold(targets.iter().map(String::as_str));
         let place = words::place(&part.subject);
         let text = format!("{} at {place}, on {on}: {}", part.finding.name, because(&part.because));
-        page.paragraph(2, PLAIN, &escape(&text));
+        page.item(&escape(&text));
     }
 }
 

@@ -18,7 +18,7 @@ use std::process::{Command, Stdio};
 use fleetdiag::playbook::{DETECTORS, Rule, built_in};
 use program::Keep;
 use serde_json::Value;
-use watch::{Zoo, findings, leads, waited_for_a_cpu};
+use watch::{Zoo, findings, has, leads, target, waited_for_a_cpu};
 
 /// Starts a program.
 type Run = fn() -> Keep;
@@ -189,7 +189,7 @@ fn misjudged(fault: &Fault, report: &Value) -> Option<String> {
     let doubted = of_rule.filter(|(_, finding)| finding["severity"] == "info");
     let doubted = doubted.filter(|_| waited_for_a_cpu(report, fault.program));
     let Some((subject, first)) = doubted.or_else(|| found.first()) else {
-        return Some("nothing was found".to_owned());
+        return Some(format!("nothing was found: {}", target(report, fault.program)));
     };
     let severity = if doubted.is_some() { "info" } else { fault.severity };
     let place = &subject["location"];
@@ -261,7 +261,10 @@ fn every_hungry_fault_is_found_first_where_it_is() {
 
 #[test]
 fn many_tasks_are_found() {
-    let report = Zoo::start(&[MANY.program]).report(None, &[]);
+    let mut zoo = Zoo::start(&[MANY.program]);
+    // On a busy machine their console is behind. Each run has it take in more of them, until there is no more to take.
+    let mut reports = (0..5).map(|_| zoo.report(None, &[]));
+    let report = reports.find(|report| !has(report, MANY.program, "ingest-lag")).expect("its console catches up");
     let wrong = table([&MANY], &report);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -122,11 +122,20 @@ pub fn findings<'r>(report: &'r Value, host: &str) -> Vec<(&'r Value, &'r Value)
     all.filter(|(_, finding)| finding["targets"].get(host).is_some()).collect()
 }
 
+/// What is known of one host.
+pub fn target<'r>(report: &'r Value, host: &str) -> &'r Value {
+    let mut targets = report["targets"].as_array().unwrap().iter();
+    targets.find(|target| target["id"] == host).unwrap()
+}
+
+/// Whether the report tells of such an anomaly on one host.
+pub fn has(report: &Value, host: &str, anomaly: &str) -> bool {
+    target(report, host)["anomalies"].as_array().is_some_and(|found| found.iter().any(|one| one["kind"] == anomaly))
+}
+
 /// Whether the machine had so little CPU for a program that the report says so, and doubts what takes long.
 pub fn waited_for_a_cpu(report: &Value, host: &str) -> bool {
-    let mut targets = report["targets"].as_array().unwrap().iter();
-    let target = targets.find(|target| target["id"] == host).unwrap();
-    target["anomalies"].as_array().is_some_and(|found| found.iter().any(|anomaly| anomaly["kind"] == "late-ticks"))
+    has(report, host, "late-ticks")
 }
 
 /// The worst findings of each rule on one host, as `severity rule`, in the report's order.

@@ -37,7 +37,7 @@ pub(in crate::report) fn hosts(page: &mut Page, diagnosis: &Diagnosis) {
     if !folded.is_empty() {
         let ids: Vec<_> = folded.iter().map(|target| target.id.to_string()).collect();
         let text = format!("{} ({}): nothing found", escape(&fold(ids.iter().map(String::as_str))), ids.len());
-        page.paragraph(2, PLAIN, &text);
+        page.item(&text);
     }
 }
 

@@ -6,7 +6,7 @@ mod peers;
 use std::collections::BTreeSet;
 
 use super::fold::fold;
-use super::page::{BOLD, DIM, PLAIN, Page, of_severity, of_verdict};
+use super::page::{BOLD, DIM, Page, of_severity, of_verdict};
 use super::terminal::escape;
 use super::{Options, code, words};
 use crate::diagnose::{Diagnosis, Finding, Hotspot, Subject};
@@ -143,7 +143,7 @@ fn unjudged(page: &mut Page, diagnosis: &Diagnosis) {
     let (surroundings, others): (Vec<_>, Vec<_>) = diagnosis.unjudged.iter().partition(|rule| rule.of_surroundings);
     for rule in others {
         let text = format!("{} {}: {}", rule.rule.0, rule.name, words::unjudged(rule));
-        page.paragraph(2, PLAIN, &escape(&text));
+        page.item(&escape(&text));
     }
     if !surroundings.is_empty() {
         let names: Vec<_> = surroundings.iter().map(|rule| escape(&rule.name)).collect();
@@ -151,7 +151,7 @@ fn unjudged(page: &mut Page, diagnosis: &Diagnosis) {
             surroundings.iter().flat_map(|rule| &rule.targets).map(ToString::to_string).collect();
         let on = fold(targets.iter().map(String::as_str));
         let why = "what they look at could not be read there (`-v` says why); they do not count";
-        page.paragraph(2, PLAIN, &format!("{}: {why}, on {}", names.join(", "), escape(&on)));
+        page.item(&format!("{}: {why}, on {}", names.join(", "), escape(&on)));
     }
 }
 
@@ -164,6 +164,6 @@ fn quality(page: &mut Page, diagnosis: &Diagnosis) {
     page.paragraph(0, BOLD, "Limits of what was seen");
     for (text, targets) in by_text {
         let on = fold(targets.iter().map(String::as_str));
-        page.paragraph(2, PLAIN, &format!("{}: {}", escape(&on), escape(&text)));
+        page.item(&format!("{}: {}", escape(&on), escape(&text)));
     }
 }

@@ -1,7 +1,7 @@
 //! Who waits on whom, and which hosts differ from their peers.
 
 use super::super::fold::fold;
-use super::super::page::{BOLD, DIM, PLAIN, Page};
+use super::super::page::{BOLD, DIM, Page};
 use super::super::terminal::escape;
 use super::super::{code, words};
 use super::LABEL;
@@ -27,7 +27,7 @@ fn one_wait(page: &mut Page, wait: &Wait) {
     let place = wait.location.as_ref().map_or_else(|| "unknown location".to_owned(), ToString::to_string);
     let count = words::count(usize::try_from(tasks).unwrap_or(usize::MAX), "task");
     let text = format!("{} at {place}: {count} waiting, the longest for {:.1?}", wait.concrete_type, wait.longest);
-    page.paragraph(2, PLAIN, &escape(&text));
+    page.item(&escape(&text));
     let targets: Vec<_> = wait.targets.keys().map(ToString::to_string).collect();
     page.labelled(4, "on", LABEL, DIM, &escape(&fold(targets.iter().map(String::as_str))));
     let waiters: Vec<_> = wait.waiters.iter().map(|(site, tasks)| format!("{tasks} of {}", name(site))).collect();
@@ -62,7 +62,7 @@ fn one_outlier(page: &mut Page, outlier: &Outlier) {
     let place = words::place(&Subject::Site(outlier.site.clone()));
     let values: Vec<_> = outlier.targets.iter().map(|(id, value)| format!("{value} on {id}")).collect();
     let text = format!("{place}: {} is {}, usually {}", outlier.metric, values.join(", "), outlier.usual);
-    page.paragraph(2, PLAIN, &escape(&text));
+    page.item(&escape(&text));
     for reason in &outlier.explained_by {
         page.labelled(4, "why", LABEL, DIM, &escape(reason));
     }
