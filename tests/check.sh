@@ -3,15 +3,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-export PATH="$PATH:$PWD/target/tools/bin"
-installed=
-if ! command -v cargo-deny >/dev/null; then
-    # Needed last, and long to build: meanwhile.
-    CARGO_PROFILE_DEV_DEBUG=false cargo install cargo-deny --locked --quiet --debug --root target/tools &
-    installed=$!
-    trap 'kill "$installed" 2>/dev/null || true' EXIT
-fi
-
 echo "== formatting"
 cargo fmt --check
 cargo fmt --check --manifest-path tests/vintages/Cargo.toml
@@ -32,7 +23,10 @@ echo "declared $declared; dependencies need $highest"
 [ "$(printf '%s\n%s\n' "${highest%.0}" "$declared" | sort -V | tail -n 1)" = "$declared" ]
 
 echo "== licences and sources"
-[ -z "$installed" ] || wait "$installed"
+if ! command -v cargo-deny >/dev/null; then
+    CARGO_PROFILE_DEV_DEBUG=false cargo install cargo-deny --locked --quiet --debug --root target/tools
+    export PATH="$PWD/target/tools/bin:$PATH"
+fi
 cargo deny --log-level error check bans licenses sources
 
 echo "== advisories"

@@ -26,32 +26,23 @@ if [ ${#packages[@]} -gt 0 ]; then
 fi
 
 # The readers that reports are held against, in an environment of their own.
-readers() {
-    local python=target/tools/python
-    if ! cmp -s tests/requirements.txt "$python/requirements.txt"; then
-        [ -x "$python/bin/pip" ] || python3 -m venv "$python"
-        "$python/bin/pip" install --quiet --disable-pip-version-check --requirement tests/requirements.txt
-        cp tests/requirements.txt "$python/requirements.txt"
-    fi
-}
+python=target/tools/python
+if ! cmp -s tests/requirements.txt "$python/requirements.txt"; then
+    [ -x "$python/bin/pip" ] || python3 -m venv "$python"
+    "$python/bin/pip" install --quiet --disable-pip-version-check --requirement tests/requirements.txt
+    cp tests/requirements.txt "$python/requirements.txt"
+fi
 
 # The official SARIF schema, out of a crate that ships it. Nothing of that crate is built.
-schema() {
-    local sarif=target/tools/sarif
-    if [ ! -f "$sarif/schema.json" ]; then
-        mkdir -p "$sarif/src"
-        touch "$sarif/src/lib.rs"
-        printf '[package]\nname = "sarif-schema"\nversion = "0.0.0"\n[dependencies]\nserde-sarif = "=0.8.0"\n[workspace]\n' >"$sarif/Cargo.toml"
-        (cd "$sarif" && cargo vendor --quiet vendor >/dev/null)
-        cp "$sarif/vendor/serde-sarif/src/schema.json" "$sarif/schema.json"
-        rm -r "$sarif/vendor"
-    fi
-}
-
-# Each waits for another registry.
-readers &
-schema
-wait "$!"
+sarif=target/tools/sarif
+if [ ! -f "$sarif/schema.json" ]; then
+    mkdir -p "$sarif/src"
+    touch "$sarif/src/lib.rs"
+    printf '[package]\nname = "sarif-schema"\nversion = "0.0.0"\n[dependencies]\nserde-sarif = "=0.8.0"\n[workspace]\n' >"$sarif/Cargo.toml"
+    (cd "$sarif" && cargo vendor --quiet vendor >/dev/null)
+    cp "$sarif/vendor/serde-sarif/src/schema.json" "$sarif/schema.json"
+    rm -r "$sarif/vendor"
+fi
 
 # An sshd that runs as root wants its privilege separation directory, which Debian makes only with the service.
 if [ "$(id -u)" -eq 0 ]; then
