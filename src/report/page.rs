@@ -127,15 +127,18 @@ impl Page {
 
     /// One of a list: what does not fit on its line stands further in.
     pub(super) fn item(&mut self, text: &str) {
-        for (number, line) in wrap(text, self.options.width.saturating_sub(4).max(20)).into_iter().enumerate() {
-            let indent = if number == 0 { 2 } else { 4 };
-            let _ = writeln!(self.text, "{:indent$}{line}", "");
-        }
+        self.lines(2, 4, PLAIN, text);
     }
 
     /// Wrapped text.
     pub(super) fn paragraph(&mut self, indent: usize, style: Style, text: &str) {
-        for line in wrap(text, self.options.width.saturating_sub(indent).max(20)) {
+        self.lines(indent, indent, style, text);
+    }
+
+    fn lines(&mut self, first: usize, further: usize, style: Style, text: &str) {
+        let room = self.options.width.saturating_sub(further).max(20);
+        for (number, line) in wrap(text, room).into_iter().enumerate() {
+            let indent = if number == 0 { first } else { further };
             let line = self.paint(style, &line);
             let _ = writeln!(self.text, "{:indent$}{line}", "");
         }

@@ -340,8 +340,7 @@ fn children(parent: u32) -> Vec<u32> {
 pub fn watch(processes: &[u32]) -> Vec<(String, OwnedFd)> {
     let open = |&id: &u32| {
         let name = fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default().replace('\0', " ");
-        let id = rustix::process::Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
-        let handle = rustix::process::pidfd_open(id, rustix::process::PidfdFlags::empty()).ok()?;
+        let handle = rustix::process::pidfd_open(pid(id), rustix::process::PidfdFlags::empty()).ok()?;
         Some((name, handle))
     };
     processes.iter().filter_map(open).collect()
@@ -355,15 +354,17 @@ pub fn survivors(processes: Vec<(String, OwnedFd)>) -> Vec<String> {
     processes.into_iter().filter(|(_, handle)| lives(handle)).map(|(name, _)| name).collect()
 }
 
+fn pid(id: u32) -> rustix::process::Pid {
+    rustix::process::Pid::from_raw(i32::try_from(id).unwrap()).unwrap()
+}
+
 pub fn signal(process: u32, signal: rustix::process::Signal) {
-    let id = rustix::process::Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
-    rustix::process::kill_process(id, signal).unwrap();
+    rustix::process::kill_process(pid(process), signal).unwrap();
 }
 
 /// Stops a process and all below it, parents first, so that none starts another meanwhile. One may end before its turn.
 pub fn freeze(process: u32) {
-    let id = rustix::process::Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
-    let stopped = rustix::process::kill_process(id, rustix::process::Signal::STOP);
+    let stopped = rustix::process::kill_process(pid(process), rustix::process::Signal::STOP);
     assert!(matches!(stopped, Ok(()) | Err(rustix::io::Errno::SRCH)), "{stopped:?}");
     children(process).into_iter().for_each(freeze);
 }
